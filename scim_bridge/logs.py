@@ -157,4 +157,6 @@ structlog.configure(
     ],
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.stdlib.BoundLogger,
+    # Each line would make its logger anew.
+    cache_logger_on_first_use=True,
 )

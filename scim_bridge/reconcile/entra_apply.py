@@ -201,9 +201,8 @@ class EntraRepairing:
         kind = next(each for each in provider.resource_types if each.name == USER)
         model = cast("type[Resource[Any]]", provider.model_for(kind))
         kept = document_of(resource_of(model, provider, document, identity))
-        read_again = resource_of(model, provider, kept, identity)
         with provider:
-            keys = keys_of(read_again)
+            keys = keys_of(model, kept, identity)
         return replace(
             before, document=kept, keys=keys, version=identity.version, last_modified_at=identity.last_modified_at
         )

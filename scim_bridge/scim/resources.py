@@ -1,15 +1,14 @@
 """Stored documents and resources: keys for searches, group members, and attributes that are shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
 from scim2_models import (
     Context,
     Extension,
-    Meta,
     PatchOp,
     PatchOperation,
     Path,
@@ -72,33 +71,33 @@ def resource_of(
     model: type[Resource[Any]], provider: ScimProvider, document: JsonObject, identity: Identity
 ) -> Resource[Any]:
     """Return the resource of a stored document, with its `id` and `meta`."""
-    resource = model.model_validate(document, scim_provider=provider)
-    identify(resource, identity)
-    return resource
+    return model.model_validate(_identified(document, identity), scim_provider=provider)
 
 
-def identify(resource: Resource[Any], identity: Identity) -> None:
-    """Set the `id` and `meta` of a resource."""
-    resource.id = identity.id
-    resource.meta = Meta(
-        resource_type=identity.resource_type,
-        created=identity.created_at,
-        last_modified=identity.last_modified_at,
-        version=identity.etag,
-    )
+def _identified(document: JsonObject, identity: Identity) -> JsonObject:
+    meta = {
+        "resourceType": identity.resource_type,
+        "created": identity.created_at,
+        "lastModified": identity.last_modified_at,
+        "version": identity.etag,
+    }
+    return {**document, "id": identity.id, "meta": meta}
 
 
-def keys_of(resource: Resource[Any]) -> JsonObject:
-    """Return the folded values of a stored resource, `id` and `meta` included, under their SCIM names.
+def keys_of(model: type[Resource[Any]], document: JsonObject, identity: Identity) -> JsonObject:
+    """Return the folded values of a stored document, its `id` and `meta` included, under their SCIM names.
 
-    Unassigned values, empty lists and empty complex values are left out (RFC 7643 §2.5).
+    They are what a filter compares with. Unassigned values, empty lists and empty complex values are left out (RFC
+    7643 §2.5).
+
+    :param document: As `document_of` returns it: every name and value has the form that the model gives it.
     """
-    return _keys_of_model(resource, "", type(resource))
+    return _keys(_folds(model), _identified(document, identity))
 
 
-def keys_of_entry(model: type[Resource[Any]], attribute: str, entry: Any) -> JsonObject:
-    """Return the folded values of one entry of a multi-valued complex attribute of a resource model."""
-    return _keys_of_model(entry, f"{attribute}.", model)
+def keys_of_entry(model: type[Resource[Any]], attribute: str, entry: JsonObject) -> JsonObject:
+    """Return the folded values of one entry of a multi-valued complex attribute of a stored document."""
+    return cast(JsonObject, _folds(model)[attribute](entry))
 
 
 def folded(model: type[Resource[Any]], path: str, text: str) -> str:
@@ -106,16 +105,60 @@ def folded(model: type[Resource[Any]], path: str, text: str) -> str:
     return str(comparable_key(_binding(model, path).comparable(text)))
 
 
-def _keys_of_model(value: Any, prefix: str, model: type[Resource[Any]]) -> JsonObject:
+Fold = Callable[[Any], Any]
+"""Returns the key of one value of an attribute."""
+
+
+def _keys(folds: Mapping[str, Fold], values: Mapping[str, Any]) -> JsonObject:
     keys: JsonObject = {}
-    for field_name, name, is_extension in _fields(cast(Any, type(value))):
-        item = getattr(value, field_name)
-        if item is None:
+    for name, value in values.items():
+        fold = folds.get(name)
+        if fold is None or value is None:
             continue
-        key = _keys_of_model(item, f"{name}:", model) if is_extension else _key(item, f"{prefix}{name}", model)
+        if isinstance(value, list):
+            key = [each for entry in value if (each := fold(entry)) not in (None, {})]
+        else:
+            key = fold(value)
         if key not in (None, [], {}):
             keys[name] = key
     return keys
+
+
+@cache
+def _folds(model: type[Resource[Any]]) -> Mapping[str, Fold]:
+    return _folds_within(model, "", model)
+
+
+def _folds_within(inner: type[Any], prefix: str, model: type[Resource[Any]]) -> Mapping[str, Fold]:
+    """Return how the values of each attribute are folded, by its SCIM name.
+
+    :param inner: The model itself, one of its extensions, or the model of a complex attribute.
+    :param prefix: What stands before the names of `inner` in a path of `model`.
+    """
+    found: dict[str, Fold] = {}
+    for field_name, name, is_extension in _fields(cast(Any, inner)):
+        root = inner.get_field_root_type(field_name)
+        if hasattr(root, "model_fields"):
+            parts = _folds_within(root, f"{name}:" if is_extension else f"{prefix}{name}.", model)
+            found[name] = partial(_keys_of_extension, name, parts) if is_extension else partial(_keys, parts)
+        elif root is datetime:
+            found[name] = _moment
+        else:
+            found[name] = partial(_folded, _binding(model, f"{prefix}{name}"))
+    return found
+
+
+def _keys_of_extension(urn: str, folds: Mapping[str, Fold], values: Mapping[str, Any]) -> JsonObject:
+    # Read into its model, an extension names its schema too, so that a filter can compare it.
+    return _keys(folds, {"schemas": [urn], **values})
+
+
+def _moment(value: datetime | str) -> Any:
+    return comparable_key(datetime.fromisoformat(value) if isinstance(value, str) else value)
+
+
+def _folded(binding: AttributeBinding, value: Any) -> Any:
+    return binding.comparable(value) if isinstance(value, str) else comparable_key(value)
 
 
 def value_of(resource: Resource[Any], name: str) -> Any:
@@ -137,16 +180,6 @@ def _fields(model: type[Any]) -> tuple[tuple[str, str, bool], ...]:
         is_extension = isinstance(root, type) and issubclass(root, Extension)
         found.append((name, str(root.__schema__) if is_extension else model._scim_name(name), is_extension))
     return tuple(found)
-
-
-def _key(item: Any, path: str, model: type[Resource[Any]]) -> Any:
-    if isinstance(item, list):
-        return [key for entry in item if (key := _key(entry, path, model)) not in (None, {})]
-    if hasattr(type(item), "model_fields"):
-        return _keys_of_model(item, f"{path}.", model)
-    if isinstance(item, str):
-        return comparable_key(_binding(model, path).comparable(item))
-    return comparable_key(item)
 
 
 @cache
@@ -186,7 +219,7 @@ class Membership:
         self._members = dict(enumerate(members))
         if len(keys) != len(members):
             # An entry without a single value has no key: then all keys are made again.
-            keys = [self._keys(self._resource_entry(each)) for each in members]
+            keys = [self._keys(each) for each in members]
         self._folded = dict(enumerate(keys))
         self._next = len(members)
         self._named: set[int] = set()
@@ -250,7 +283,7 @@ class Membership:
         member: JsonObject = entry.model_dump(scim_ctx=Context.DEFAULT)
         if place is not None and self._members[place] == member:
             return False
-        key = self._keys(entry)
+        key = self._keys(member)
         others = [each for each in self._places.get(str(key.get("value")), ()) if each != place]
         if others and key.get("value") is not None:
             if place is not None:
@@ -286,7 +319,7 @@ class Membership:
     def _resource_entry(self, member: JsonObject) -> Any:
         return Path.__class_getitem__(self._model)(MEMBERS).resolve().target_type.model_validate(member)
 
-    def _keys(self, entry: Any) -> JsonObject:
+    def _keys(self, entry: JsonObject) -> JsonObject:
         return keys_of_entry(self._model, MEMBERS, entry)
 
 

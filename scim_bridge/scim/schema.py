@@ -173,6 +173,32 @@ class ResourceSchema:
         return next((urn for urn in urns if re.match(re.escape(urn) + "[:.]", key, re.IGNORECASE)), None)
 
 
+@cache
+def _demanded(shape: ResourceSchema) -> tuple[tuple[str | None, str, str | None], ...]:
+    """Return what is required: the extension, the attribute, and its part; None for those that are not meant."""
+    places: list[tuple[str | None, AttributeSchema]] = [(None, each) for each in shape.attributes.values()]
+    places += [(urn, each) for urn, declared in shape.extensions.items() for each in declared.values()]
+    inner = [(urn, each.name, part) for urn, each in places for part in (each.parts or {}).values()]
+    whole = [(urn, each.name, None) for urn, each in places if each.required]
+    parts = [(urn, name, part.name) for urn, name, part in inner if part.required]
+    return (*whole, *parts)
+
+
+def is_complete(shape: ResourceSchema, body: Mapping[str, Any]) -> bool:
+    """Return whether a body in the RFC's form has all that is required in what it has."""
+    for urn, name, part in _demanded(shape):
+        holder = body if urn is None else body.get(urn)
+        if holder is None:
+            continue
+        value = holder.get(name) if isinstance(holder, dict) else None
+        if part is None and value in (None, []):
+            return False
+        for entry in value if isinstance(value, list) else (value,):
+            if part is not None and entry is not None and (not isinstance(entry, dict) or entry.get(part) is None):
+                return False
+    return True
+
+
 def extension_of(name: str, shapes: Sequence[ResourceSchema]) -> str | None:
     """Return the URN of the one extension that declares an attribute, where no resource type does so itself."""
     folded = name.lower()

@@ -14,6 +14,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import AUDIT, get_logger
 from scim_bridge.storage.admin_tables import audit
 from scim_bridge.storage.engine import Repository
+from scim_bridge.storage.prepared import Prepared
 
 log = get_logger(AUDIT)
 
@@ -24,7 +25,7 @@ PAGE = 1000
 MOMENTS = 100
 """How many instants one statement looks up."""
 
-_INSERT_AUDIT = insert(audit)
+_INSERT_AUDIT = Prepared(insert(audit))
 
 _position = itertools.count()
 """Orders what one process writes at one instant; never more than that."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Executable,
     Select,
     and_,
     bindparam,
@@ -21,6 +20,7 @@ from sqlalchemy import (
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
 from scim_bridge.storage.engine import Repository, insert_if_absent, inserting
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import claim_waiters, claims, people
 
 # Built once, because every delivery reads both.
@@ -37,9 +37,23 @@ _HELD_OR_AWAITED = union_all(
 )
 
 
+_HOLDER = select(claims.c.person_id).where(
+    claims.c.tenant == bindparam("tenant"),
+    claims.c.kind == bindparam("of_kind", type_=claims.c.kind.type),
+    claims.c.value == bindparam("claimed"),
+)
+_LOCKED_HOLDER = _HOLDER.with_for_update(read=True)
+
+
 @cache
-def _take_free(dialect: str) -> Executable:
-    return inserting(dialect, claims).on_conflict_do_nothing().returning(claims.c.kind, claims.c.value)
+def _take_free(dialect: str, count: int) -> Prepared:
+    rows: list[dict[str, Any]] = [{name: bindparam(f"{name}_{each}") for name in _CLAIM} for each in range(count)]
+    return Prepared(
+        inserting(dialect, claims).values(rows).on_conflict_do_nothing().returning(claims.c.kind, claims.c.value)
+    )
+
+
+_CLAIM = ("tenant", "kind", "value", "person_id")
 
 
 class Claims(Repository):
@@ -66,13 +80,14 @@ class Claims(Repository):
 
     def take_free(self, person_id: PersonId, wanted: Iterable[Claim]) -> frozenset[Claim]:
         """Claim those of some values that no person has, in one statement. Return them; the person waits for none."""
-        rows = [
-            {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
-            for claim in sorted(wanted, key=lambda each: each.kind)
-        ]
-        if not rows:
+        values: dict[str, object] = {}
+        claimed = sorted(wanted, key=lambda each: each.kind)
+        for number, claim in enumerate(claimed):
+            row = (self._tenant, claim.kind, claim.value, person_id)
+            values |= {f"{name}_{number}": value for name, value in zip(_CLAIM, row, strict=True)}
+        if not claimed:
             return frozenset()
-        taken = self._connection.execute(_take_free(self._connection.dialect.name), rows)
+        taken = _take_free(self._connection.dialect.name, len(claimed)).execute(self._connection, values)
         return frozenset(Claim(ClaimKind(row.kind), row.value) for row in taken)
 
     def give_back(self, person_id: PersonId, taken: Iterable[Claim]) -> None:
@@ -96,10 +111,8 @@ class Claims(Repository):
 
     def holder(self, claim: Claim, *, lock: bool = False) -> PersonId | None:
         """Return the person who has a value, or None."""
-        query = select(claims.c.person_id).where(
-            claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value
-        )
-        found = self._connection.execute(query.with_for_update(read=True) if lock else query).scalar_one_or_none()
+        asked = {"tenant": self._tenant, "of_kind": claim.kind, "claimed": claim.value}
+        found = self._connection.execute(_LOCKED_HOLDER if lock else _HOLDER, asked).scalar_one_or_none()
         return PersonId(found) if found is not None else None
 
     def standing_of(self, person_id: PersonId) -> tuple[frozenset[Claim], frozenset[Claim]]:

@@ -34,6 +34,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
@@ -249,7 +250,7 @@ _SERVER_TIME = select(func.clock_timestamp())
 class Work:
     """What is left to do at the end of a writing transaction."""
 
-    unsent: list[tuple[Executable, Any]] = field(default_factory=list)
+    unsent: list[tuple[Executable | Prepared, Any]] = field(default_factory=list)
     """Statements that wait for the next one: see `Transaction.later`."""
 
     to_tell: list[Callable[[], None]] = field(default_factory=list)
@@ -284,7 +285,9 @@ class Transaction:
         return self._connection
 
     def later(
-        self, statement: Executable, values: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None
+        self,
+        statement: Executable | Prepared,
+        values: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None,
     ) -> None:
         """Execute a statement whose result is not needed: before the next one, or the commit, at the latest.
 
@@ -294,7 +297,7 @@ class Transaction:
             assert self._work is not None
             self._work.unsent.append((statement, values))
         else:
-            self._connection.execute(statement, values)
+            _execute(self._connection, statement, values)
 
     def send(self) -> None:
         """Execute what waits. The commit does this first."""
@@ -302,11 +305,11 @@ class Transaction:
             return
         unsent, self._work.unsent = self._work.unsent, []
         if len(unsent) == 1:
-            self._connection.execute(*unsent[0])
+            _execute(self._connection, *unsent[0])
         else:
             with _at_once(self._connection):
                 for statement, values in unsent:
-                    self._connection.execute(statement, values)
+                    _execute(self._connection, statement, values)
 
     @cached_property
     def now(self) -> datetime:
@@ -336,6 +339,13 @@ class Transaction:
         if self._work is None:
             raise ValueError("a transaction that only reads commits nothing")
         self._work.to_tell.append(tell)
+
+
+def _execute(connection: Connection, statement: Executable | Prepared, values: Any) -> None:
+    if isinstance(statement, Prepared):
+        statement.execute(connection, values)
+    else:
+        connection.execute(statement, values)
 
 
 @contextmanager
@@ -400,7 +410,7 @@ def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, obj
 
     It never causes a unique violation, which would end a PostgreSQL transaction.
     """
-    return connection.execute(_insert_if_absent(connection.dialect.name, table), dict(row)).first() is not None
+    return _insert_if_absent(connection.dialect.name, table).execute(connection, row).first() is not None
 
 
 @cache
@@ -413,8 +423,8 @@ def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
 
 
 @cache
-def _insert_if_absent(dialect: str, table: Table) -> Executable:
-    return inserting(dialect, table).on_conflict_do_nothing().returning(*table.primary_key)
+def _insert_if_absent(dialect: str, table: Table) -> Prepared:
+    return Prepared(inserting(dialect, table).on_conflict_do_nothing().returning(*table.primary_key))
 
 
 def inserting(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:

@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select
 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import history
 
-_INSERT_HISTORY = insert(history)
+_INSERT_HISTORY = Prepared(insert(history))
 
 _position = itertools.count()
 """Orders what one process writes at one instant; never more than that."""
@@ -61,7 +62,7 @@ class History(Repository):
     def add_for_all(self, person_ids: Sequence[PersonId], entry: Entry) -> None:
         """Append the same entry for several people."""
         if person_ids:
-            self._connection.execute(_INSERT_HISTORY, [self._row(person_id, entry) for person_id in person_ids])
+            _INSERT_HISTORY.execute(self._connection, [self._row(person_id, entry) for person_id in person_ids])
 
     def add(self, person_id: PersonId, *entries: Entry) -> None:
         """Append entries for one person."""

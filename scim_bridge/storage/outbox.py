@@ -14,6 +14,7 @@ from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.engine import Repository, Transaction
 from scim_bridge.storage.people import NOT_DUE, PersonRecord, record_of
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import breakers, people, resources
 
 
@@ -72,12 +73,12 @@ def _due(now: Any) -> dict[str, Any]:
 # Built once: each write executes them.
 _now, _until = bindparam("now", type_=people.c.due_at.type), bindparam("until", type_=people.c.due_at.type)
 _person = update(people).where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
-_MARK_DUE = _person.values({**_due(_now), "detail": bindparam("detail_of")})
-_MARK_DUE_FOR_REQUEST = _MARK_DUE.values(request_id=bindparam("request"))
-_LEASE = _person.where(
-    people.c.state == State.due, or_(people.c.leased_until.is_(None), people.c.leased_until <= _now)
-).values(_leased(bindparam("lease_id"), _until, _now))
-_RENEW = _person.where(people.c.lease == bindparam("lease_id")).values(leased_until=_until)
+_lease = bindparam("lease_id")
+_due_again = _person.values({**_due(_now), "detail": bindparam("detail_of")})
+_MARK_DUE, _MARK_DUE_FOR_REQUEST = Prepared(_due_again), Prepared(_due_again.values(request_id=bindparam("request")))
+_free = people.c.leased_until.is_(None) | (people.c.leased_until <= _now)
+_LEASE = Prepared(_person.where(people.c.state == State.due, _free).values(_leased(_lease, _until, _now)))
+_RENEW = Prepared(_person.where(people.c.lease == _lease).values(leased_until=_until))
 
 
 class Outbox(Repository):
@@ -109,7 +110,7 @@ class Outbox(Repository):
 
     def lease(self, person_id: PersonId, lease: str, seconds: float) -> bool:
         """Take the lease on a person who is due. Return False if another process has it."""
-        return self._connection.execute(_LEASE, self._row(person_id, lease, seconds)).rowcount == 1
+        return _LEASE.execute(self._connection, self._row(person_id, lease, seconds)).rowcount == 1
 
     def lease_next(self, lease: str, seconds: float, *, is_probe: bool = False) -> Leased | None:
         """Lease the person who has waited longest among those whose time has come; None if there is none.
@@ -137,7 +138,7 @@ class Outbox(Repository):
 
         A lease that ran out is still ours until another process takes it, which writes another name.
         """
-        return self._connection.execute(_RENEW, self._row(person_id, lease, seconds)).rowcount == 1
+        return _RENEW.execute(self._connection, self._row(person_id, lease, seconds)).rowcount == 1
 
     def release(self, person_id: PersonId, lease: str) -> None:
         """Give a lease back, delivered or not."""

@@ -14,6 +14,7 @@ from scim_bridge.domain.values import UserId, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import in_sync
 from scim_bridge.storage.engine import Repository, Transaction, upsert
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import adoption_permissions as permissions
 from scim_bridge.storage.tables import claim_waiters, claims, from_stored, people, resources, to_stored
 
@@ -203,8 +204,8 @@ _BY_ID = select(people).where(people.c.tenant == bindparam("tenant"), people.c.i
 _LOCKED = _BY_ID.with_for_update()
 _OF_USER = select(people).where(people.c.tenant == bindparam("tenant"), people.c.user_id == bindparam("user"))
 _LOCKED_OF_USER = _OF_USER.with_for_update()
-_INSERT = insert(people)
-_DAYS = (
+_INSERT = Prepared(insert(people))
+_days = (
     update(people)
     .where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
     .values(
@@ -214,7 +215,8 @@ _DAYS = (
         }
     )
 )
-_DAYS_AND_EXTERNAL_ID = _DAYS.values(external_id=bindparam("new_external_id", type_=people.c.external_id.type))
+_DAYS = Prepared(_days)
+_DAYS_AND_EXTERNAL_ID = Prepared(_days.values(external_id=bindparam("new_external_id")))
 
 
 class People(Repository):

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, and_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, or_, select
 
 from scim_bridge.domain.values import JsonObject, user_name_key
 from scim_bridge.storage.engine import Repository, upsert
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import refused_writes
 
 MOST = 1000
@@ -82,10 +83,10 @@ def _is_renamed() -> ColumnElement[bool]:
     return and_(refused_writes.c.external_id == bindparam("external_id_after"), ~has_both)
 
 
-def _clear(*creations: ColumnElement[bool]) -> Delete:
+def _clear(*creations: ColumnElement[bool]) -> Prepared:
     refused_creation = and_(refused_writes.c.user_id.is_(None), or_(*creations))
     is_theirs = or_(refused_writes.c.subject == bindparam("user"), refused_creation)
-    return delete(refused_writes).where(refused_writes.c.tenant == bindparam("of"), is_theirs)
+    return Prepared(delete(refused_writes).where(refused_writes.c.tenant == bindparam("of"), is_theirs))
 
 
 # Built once, because every write of a user runs one.

@@ -38,6 +38,7 @@ from scim_bridge.storage.credentials import (
 )
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
 from scim_bridge.storage.json_sql import ENTERPRISE, Columns, EmployeeNumberKey, json_sql
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import exact_text, people, quirks, resources
 
 _OF_USER = select(resources.c.document).where(
@@ -77,7 +78,7 @@ class Counted:
 
 
 # Built once: nearly every write of Entra's counts one.
-_COUNT_AGAIN = (
+_COUNT_AGAIN = Prepared(
     update(quirks)
     .where(
         quirks.c.tenant == bindparam("of_tenant"),
@@ -106,7 +107,7 @@ class Quirks(Repository):
     def _again(self, kind: str, name: str) -> bool:
         """Count a name that is known. Return whether it is."""
         row = {"of_tenant": self._tenant, "of_kind": kind, "of_name": name, "now": self._now}
-        return self._connection.execute(_COUNT_AGAIN, row).rowcount == 1
+        return _COUNT_AGAIN.execute(self._connection, row).rowcount == 1
 
     def _within_bounds(self, new: str) -> str:
         """Return a new name, or `OTHERS` beyond the limit, which parallel writes may exceed a little."""
@@ -206,7 +207,7 @@ class Resources(Repository):
         try:
             # Without the savepoint, a violation would end a PostgreSQL transaction.
             with self._connection.begin_nested():
-                self._connection.execute(_REPLACE, row)
+                _REPLACE.execute(self._connection, row)
         except IntegrityError as exc:
             raise _taken(resource) from exc
 
@@ -298,7 +299,7 @@ _REPLACED = (
     *("document", "keys", "version", "last_modified_at"),
     *("user_name_key", "external_id_key", "display_name_key", "work_email_key"),
 )
-_REPLACE = (
+_REPLACE = Prepared(
     update(resources)
     .where(_IS)
     .values({name: bindparam(f"new_{name}", type_=resources.c[name].type) for name in _REPLACED})

@@ -41,6 +41,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Refuse instants without a time zone, and store UTC."""
         if value is None:
             return None
+        if value.tzinfo is UTC:
+            return value
         if value.tzinfo is None:
             raise ValueError("an instant without a time zone can't be stored")
         return value.astimezone(UTC)

@@ -9,6 +9,7 @@ from tests.benchmarks.create import create
 from tests.benchmarks.cycle import cycle, inline
 from tests.benchmarks.leases import leases
 from tests.benchmarks.match import by_id, match
+from tests.benchmarks.memory import memory
 from tests.benchmarks.pages import pages
 from tests.benchmarks.results import Result
 from tests.benchmarks.stage import Stage
@@ -30,6 +31,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "pages": Benchmark("the pages of the console, in process", pages),
     "create": Benchmark("the durable create, delivery queued, beside scim2-flask in memory", create),
     "patch": Benchmark("the durable `PATCH active`, delivery queued, beside scim2-flask in memory", change),
+    "memory": Benchmark("what a web process is resident with, once it is warm and after 100,000 requests", memory),
     "leases": Benchmark("how fast workers take people and give them back, and what a large company costs", leases),
     "inline": Benchmark("what a delivery while the request waits adds to Ditio's own 50 ms a call", inline),
     "cycle": Benchmark("an initial cycle with Ditio at 50 ms a call, beside the ceiling of the concurrency", cycle),

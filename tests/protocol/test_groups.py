@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from scim2_models import Context, PatchOp
 
 from scim_bridge.scim.provider import build_provider
-from scim_bridge.scim.resources import CHUNK, Membership, document_of, keys_of
+from scim_bridge.scim.resources import CHUNK, Identity, Membership, document_of, keys_of
+from tests.storage.filter_cases import START
 from tests.thorough import either
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 PROVIDER = build_provider(max_page_size=50)
 GROUP = PROVIDER.model_for("Group")
+IDENTITY = Identity("a-group", "Group", 1, START, START)
 IDS = ["a", "A", "b", "c", "Å", "å", "d e", 'f"g']
 
 members = st.fixed_dictionaries(
@@ -63,7 +65,8 @@ def test_by_delta_the_members_become_what_they_become_as_a_whole(found, wanted, 
     with PROVIDER:
         start = GROUP.model_validate({"displayName": "Crane drivers", "members": found or None})
         patch = PatchOp[GROUP].model_validate({"operations": wanted}, scim_ctx=Context.RESOURCE_PATCH_REQUEST)
-        document, keys = document_of(start), keys_of(start)
+        document = document_of(start)
+        keys = keys_of(GROUP, document, IDENTITY)
         membership = Membership(GROUP, document.pop("members", []), keys.get("members", []), chunk=chunk)
         parted = GROUP.model_validate(document)
         whole, whole_error = outcome(lambda: (added_once(patch, start), start))
@@ -74,9 +77,10 @@ def test_by_delta_the_members_become_what_they_become_as_a_whole(found, wanted, 
             return
         assert delta[0] == whole[0]
         expected = document_of(whole[1])
+        expected_keys = keys_of(GROUP, expected, IDENTITY)
         assert same(membership.members) == same(expected.pop("members", []))
         assert document_of(delta[1]) == expected
-        assert same(membership.keys) == same(keys_of(whole[1]).get("members", []))
+        assert same(membership.keys) == same(expected_keys.get("members", []))
 
 
 def added_once(patch, group):

@@ -102,6 +102,8 @@ def refuse_unreadable(value: Any, max_length: int) -> None:
     """
 
     def refuse(text: str, where: str) -> None:
+        if len(text) <= max_length and text.isascii() and "\x00" not in text:
+            return  # As nearly all are.
         if len(text) > max_length:
             raise InvalidValueException(
                 detail=f"{where} has {len(text)} characters, {max_length} are allowed: send a shorter text"
@@ -130,16 +132,16 @@ def _refuse(value: Any, refuse_text: Callable[[str, str], None], max_items: floa
     seen = 0
     while waiting:
         item, depth, name = waiting.pop()
-        seen += len(item) if isinstance(item, dict | list) else 0
-        if seen > max_items:
-            raise PayloadTooLargeException(
-                detail=f"the body has more than {max_items} values: send fewer at once, in several requests"
-            )
         if isinstance(item, str):
             refuse_text(item, name or "the body")
         elif isinstance(item, float) and not isfinite(item):
             raise InvalidValueException(detail=f"{name} is a number that is too large: send a smaller one")
         elif isinstance(item, dict | list):
+            seen += len(item)
+            if seen > max_items:
+                raise PayloadTooLargeException(
+                    detail=f"the body has more than {max_items} values: send fewer at once, in several requests"
+                )
             if depth > MAX_NESTING:
                 raise _too_deep()
             if isinstance(item, list):

@@ -54,51 +54,49 @@ class Rows:
         model = self.model(resource_type)
         if MEMBERS not in shape_of(model).attributes:
             return self.resource(resource_type, stored), None
-        document = {name: value for name, value in stored.document.items() if name != MEMBERS}
         membership = Membership(model, _entries(stored.document), _entries(stored.keys))
-        return resource_of(model, self._provider, document, identity_of(stored)), membership
+        return self.without_members(resource_type, stored), membership
+
+    def without_members(self, resource_type: ResourceType, stored: StoredResource) -> Resource[Any]:
+        """Return the resource of a row, a group without its members."""
+        document = {name: value for name, value in stored.document.items() if name != MEMBERS}
+        return resource_of(self.model(resource_type), self._provider, document, identity_of(stored))
 
     def made(
         self, resource_type: ResourceType, resource: Resource[Any], resource_id: str, now: datetime
     ) -> StoredResource:
-        """Return the row of a new resource; see `prepared`."""
-        identity = Identity(resource_id, str(resource_type.name), 1, now, now)
-        return self.prepared(resource_type, resource, identity)[1]
+        """Return the row of a new resource; see `row`."""
+        return self.row(resource_type, resource, Identity(resource_id, str(resource_type.name), 1, now, now))
 
-    def prepared(
+    def row(
         self,
         resource_type: ResourceType,
         resource: Resource[Any],
         identity: Identity,
         membership: Membership | None = None,
-    ) -> tuple[Resource[Any], StoredResource]:
-        """Return a resource as it will be read, and its row.
+    ) -> StoredResource:
+        """Return the row of a resource: its document, and keys as if that had been read again.
 
         :param membership: The members of a group that was given without them.
-        :raises InvalidValueException: when it holds text that no database can store.
+        :raises InvalidValueException: when it holds text that no database can store: a filter in a path may write it.
         """
         document = document_of(resource)
         refuse_unstorable(document)
-        read = resource_of(self.model(resource_type), self._provider, document, identity)
         with self._provider:
-            keys = keys_of(read)
+            keys = keys_of(self.model(resource_type), document, identity)
         if membership is not None and membership.members:
             # Each member was checked when it arrived.
             document |= {MEMBERS: membership.members}
             keys |= {MEMBERS: membership.keys} if membership.keys else {}
-        return read, _row(identity, document, keys)
-
-
-def _row(identity: Identity, document: JsonObject, keys: JsonObject) -> StoredResource:
-    return StoredResource(
-        id=identity.id,
-        resource_type=identity.resource_type,
-        document=document,
-        keys=keys,
-        version=identity.version,
-        created_at=identity.created_at,
-        last_modified_at=identity.last_modified_at,
-    )
+        return StoredResource(
+            id=identity.id,
+            resource_type=identity.resource_type,
+            document=document,
+            keys=keys,
+            version=identity.version,
+            created_at=identity.created_at,
+            last_modified_at=identity.last_modified_at,
+        )
 
 
 def _entries(document: JsonObject) -> list[JsonObject]:

@@ -176,7 +176,7 @@ class BridgeHandler(ScimHandler):
         if patched is None:
             self.storage.repeated(resource_type, resource_id)
             return current
-        return self.storage.update(resource_type, patched, expected_version=version, membership=membership)
+        return self.storage.patched(resource_type, patched, version, membership)
 
     def replace_resource(
         self,

@@ -31,7 +31,7 @@ from scim_bridge.scim.provider import NAME
 from scim_bridge.scim.quirks import Quirk
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.scim.resources import Membership, value_of
-from scim_bridge.scim.schema import shape_of
+from scim_bridge.scim.schema import is_complete, shape_of
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.scim.bounds import (
     decoded,
@@ -318,7 +318,12 @@ class BridgeService(AnsweringService):
     def _resource(self, resource_type: ResourceType, body: dict[str, Any], context: Context) -> Resource[Any]:
         refuse_large_resource(body, max_filter_length=self._max_filter_length, max_filters=self._max_patch_operations)
         model = self.get_model(resource_type)
-        resource: Resource[Any] = self._validated(model, rewrite_resource(shape_of(model), body), context)
+        shape = shape_of(model)
+        rewritten = rewrite_resource(shape, body)
+        if is_complete(shape, rewritten.body):
+            # Nothing that the context forbids is left in it: the library need not look at each attribute for that.
+            context = Context.DEFAULT
+        resource: Resource[Any] = self._validated(model, rewritten, context)
         return resource
 
     def _patch_op(self, resource_type: ResourceType, body: dict[str, Any]) -> "PatchOp[Any]":

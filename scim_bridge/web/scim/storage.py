@@ -114,14 +114,21 @@ class BridgeStorage(ScimStorage):
         return resource, membership
 
     def whole(self, resource: Resource[Any], asked: ResponseParameters[Any]) -> Resource[Any]:
-        """Return a patched resource; a group has its members if the answer asks for them or the patch named all."""
+        """Return a patched resource as it will be read.
+
+        A group has its members if the answer asks for them or the patch named all.
+        """
         stored, membership = self._parted.get(str(resource.id), (None, None))
+        if stored is None and self._written is not None and self._written.id == resource.id:
+            return self._rows.resource(self._type_of(self._written), self._written, asked)
         if stored is None or not (
             asked.attributes or asked.excluded_attributes or (membership and membership.is_named)
         ):
             return resource
-        resource_type = next(each for each in self._provider.resource_types if each.name == stored.resource_type)
-        return self._rows.resource(resource_type, stored, asked)
+        return self._rows.resource(self._type_of(stored), stored, asked)
+
+    def _type_of(self, stored: StoredResource) -> ResourceType:
+        return next(each for each in self._provider.resource_types if each.name == stored.resource_type)
 
     def search(
         self,
@@ -177,24 +184,54 @@ class BridgeStorage(ScimStorage):
         resource: Resource[Any],
         *,
         expected_version: str | None = None,
-        membership: Membership | None = None,
     ) -> Resource[Any]:
-        """Store the new state of a resource; a changed user makes their person due.
+        """Store the new state of a resource; a changed user makes their person due. Return it as it will be read."""
+        with self._transaction.open(writes=True) as s:
+            if resource_type.name == CERTIFICATE:
+                return self._certificates.update(s, resource_type, resource, expected_version)
+            stored = self.change(resource_type, resource, expected_version=expected_version)
+        return self._rows.resource(resource_type, stored)
+
+    def patched(
+        self, resource_type: ResourceType, resource: Resource[Any], version: str | None, membership: Membership | None
+    ) -> Resource[Any]:
+        """Store the state of a resource after a PATCH. Return it with its version; for the answer see `whole`.
+
+        :param version: The version that was patched.
+        :param membership: The new members of a group that was read without them.
+        """
+        if resource_type.name == CERTIFICATE:
+            return self.update(resource_type, resource, expected_version=version)
+        stored = self.change(resource_type, resource, expected_version=version, membership=membership)
+        if resource_type.name != USER:
+            return self._rows.without_members(resource_type, stored)
+        assert resource.meta is not None
+        resource.meta.version, resource.meta.last_modified = identity_of(stored).etag, stored.last_modified_at
+        return resource
+
+    def change(
+        self,
+        resource_type: ResourceType,
+        resource: Resource[Any],
+        *,
+        expected_version: str | None,
+        membership: Membership | None = None,
+    ) -> StoredResource:
+        """Store the new state of a resource, which is no certificate; see `update`. Return its row.
 
         :param membership: The new members of a group that was read without them.
         """
         with self._transaction.open(writes=True) as s:
             now = s.now
-            if resource_type.name == CERTIFICATE:
-                return self._certificates.update(s, resource_type, resource, expected_version)
             before = self._lock(s, resource_type, str(resource.id))
             check_version(before, expected_version)
             identity = replace(identity_of(before), version=before.version + 1, last_modified_at=now)
-            updated, stored = self._rows.prepared(resource_type, resource, identity, membership)
+            stored = self._rows.row(resource_type, resource, identity, membership)
             if stored.document == before.document:
                 # The operations of a PATCH can undo each other.
                 self.repeated(resource_type, before.id)
-                return self._rows.prepared(resource_type, resource, identity_of(before), membership)[0]
+                self._written = before if resource_type.name == USER else None
+                return before
             try:
                 s.resources.replace(stored, before)
             except Taken as exc:
@@ -211,7 +248,7 @@ class BridgeStorage(ScimStorage):
             self._transaction.wrote(Action.changed, stored, ticket, stored.last_modified_at, names)
         self._written = stored if resource_type.name == USER else None
         self._know(stored, ticket)
-        return updated
+        return stored
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Remove a resource; a deleted user leaves all groups, and a person whose ending is due (rule P1)."""
@@ -251,7 +288,7 @@ class BridgeStorage(ScimStorage):
         return self._rows.resource(resource_type, stored)
 
     def written(self, user_id: str) -> StoredResource | None:
-        """Return a user as this request has written them, with the state of their delivery; None for any other."""
+        """Return a user as this request has left them, with the state of their delivery; None for any other."""
         stored = self._written
         if stored is None or stored.id != user_id:
             return None
