@@ -83,18 +83,16 @@ class Directory(Repository):
 
         :param phone: The text as a phone number in E.164; None if it is none.
         """
-        user = or_(
+        known = (
             resources.c.user_name_key == user_name_key(text),
             resources.c.id == text,
             resources.c.external_id_key.in_([indexed(text), indexed(text.lower())]),
         )
-        users = select(resources.c.id).where(
-            resources.c.tenant == self._tenant, resources.c.resource_type == "User", user
-        )
+        users = [select(resources.c.id).where(*self._of_users(None), each) for each in known]
         wanted = [(ClaimKind.employee_number, text), *([(ClaimKind.phone, phone)] if phone is not None else [])]
         found = [
             people.c.employee_number == text,
-            people.c.user_id.in_(users),
+            *(people.c.user_id.in_(each) for each in users),
             *(people.c.id.in_(self._wanting(table, kind, value)) for table in _CLAIMS for kind, value in wanted),
             people.c.id == text,
         ]
@@ -116,6 +114,8 @@ class Directory(Repository):
             .where(
                 *self._of_users(None),
                 resources.c.user_name_key.is_not(None),  # The index of user names has these alone.
+                # All of these names are among the keys too, which are quickly searched as they are stored.
+                *(sql.may_contain(resources.c["keys"], folded(word)) for word in words),
                 *(or_(*(sql.contains(name, folded(word)) for name in names)) for word in words),
             )
             .order_by(resources.c.user_name_key)
@@ -211,8 +211,9 @@ class Directory(Repository):
                     yield _listed(rows[each], dict(known[each].values) if each in known else {})
 
     def _ids(self, condition: ColumnElement[bool]) -> list[PersonId]:
-        query = select(people.c.id).where(people.c.tenant == self._tenant, condition).order_by(people.c.id)
-        return [PersonId(row.id) for row in self._connection.execute(query)]
+        # Sorted here: for the order by id alone, SQLite would read all people instead of the index of the condition.
+        query = select(people.c.id).where(people.c.tenant == self._tenant, condition)
+        return sorted(PersonId(row.id) for row in self._connection.execute(query))
 
     def _wanting(self, table: Any, kind: ClaimKind, value: str) -> Any:
         return select(table.c.person_id).where(
