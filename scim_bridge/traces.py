@@ -67,8 +67,8 @@ def configure(environment: Mapping[str, str] = os.environ) -> None:
         return
     try:
         # Large, and only for those who ask for it.
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
         log.warning("traces.off", why="OpenTelemetry is not installed: `pip install 'scim-bridge[traces]'`")
         return
@@ -85,9 +85,9 @@ def configure(environment: Mapping[str, str] = os.environ) -> None:
 
 def start(processor: "SpanProcessor") -> "TracerProvider":
     """Start to make traces, and hand each span to a processor."""
-    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415
+    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     global _tracing
 
@@ -176,7 +176,7 @@ class _Kept(Span):
                 self._otel.set_attribute(name.replace("__", "."), value)
 
     def fail(self, kind: str) -> None:
-        from opentelemetry.trace import StatusCode  # noqa: PLC0415
+        from opentelemetry.trace import StatusCode
 
         self._otel.set_status(StatusCode.ERROR)
         self._otel.set_attribute("error.type", kind)
@@ -195,13 +195,13 @@ class _Tracing:
         ending.join(ENDING_SECONDS)
 
     def is_recording(self) -> bool:
-        from opentelemetry.trace import get_current_span  # noqa: PLC0415
+        from opentelemetry.trace import get_current_span
 
         return get_current_span().is_recording()
 
     @contextmanager
     def beginning(self, request_id: str, name: str, attributes: Mapping[str, Value]) -> Iterator[Span]:
-        from opentelemetry.context import Context  # noqa: PLC0415
+        from opentelemetry.context import Context
 
         token = _chosen.set(ids_of(request_id))
         try:
@@ -224,14 +224,14 @@ class _Tracing:
             yield kept
 
     def _made(self, name: str, kind: Kind, context: "Context | None") -> "OtelSpan":
-        from opentelemetry.trace import SpanKind  # noqa: PLC0415
+        from opentelemetry.trace import SpanKind
 
         return self._tracer.start_span(name, context=context, kind=SpanKind[kind.upper()])
 
     def _of_request(self, request_id: str, name: str) -> "Context | None":
         """Return the context of a request that another process, or this one earlier, has answered; see `span`."""
-        from opentelemetry.sdk.trace.sampling import Decision  # noqa: PLC0415
-        from opentelemetry.trace import (  # noqa: PLC0415
+        from opentelemetry.sdk.trace.sampling import Decision
+        from opentelemetry.trace import (
             NonRecordingSpan,
             SpanContext,
             TraceFlags,
@@ -250,7 +250,7 @@ class _Tracing:
 
     @contextmanager
     def _current(self, made: "OtelSpan", attributes: Mapping[str, Value]) -> Iterator[Span]:
-        from opentelemetry.trace import use_span  # noqa: PLC0415
+        from opentelemetry.trace import use_span
 
         with (
             use_span(made, record_exception=False, set_status_on_exception=False),

@@ -53,7 +53,7 @@ def test_no_module_collects_the_rest():
     assert not {module.parent.name for module in MODULES} & {"utils", "util", "helpers", "helper", "common"}
 
 
-MOST_MODULES, LONGEST_CHAIN = 245, 19
+MOST_MODULES, LONGEST_CHAIN = 255, 19
 MOST_WITH_ONE_IMPORTER = 0.25
 """As a share of all modules."""
 

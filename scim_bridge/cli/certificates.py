@@ -30,7 +30,7 @@ from scim_bridge.cli.output import (
 )
 from scim_bridge.domain.certificate import CertificateType, type_of
 from scim_bridge.operator.certificates import expiries_of
-from scim_bridge.storage.reports import Expiry
+from scim_bridge.storage.expiries import Expiry
 from scim_bridge.tenant import build_rules, new_id
 
 

@@ -21,10 +21,10 @@ from scim_bridge.domain.audit import Actor, ActorKind, AuditEvent, Author
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import DEFAULT_TENANT, Settings, load
 from scim_bridge.settings.catalogue import shown
+from scim_bridge.storage.audit import tenants_that_acted
 from scim_bridge.storage.credentials import tenants_with_credentials
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.engine import COMMANDS
-from scim_bridge.storage.history import tenants_that_acted
 from scim_bridge.storage.schema import require_current
 from scim_bridge.storage.trouble import Why, trouble_of
 

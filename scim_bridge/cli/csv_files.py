@@ -161,8 +161,8 @@ HEADER = (*COLUMNS, "why", *(f"{field} in {side}" for field in SIDES for side in
 
 
 def write_sheet(disputes: Iterable[Dispute], file: Path, *, excel: bool = False) -> None:
-    """Write disputed pairs, in UTF-8 with a mark for spreadsheets. :raises BridgeError: the file can't be written."""
-    with private_file(file, encoding="utf-8" if excel else "utf-8-sig") as text:
+    """Write disputed pairs. :param excel: For Norwegian Excel. :raises BridgeError: the file can't be written."""
+    with private_file(file) as text:
         text.writelines(csv_lines(HEADER, map(_cells, disputes), excel=excel))
 
 

@@ -55,7 +55,7 @@ COMMANDS: Mapping[str, Lazy] = {
         "Import certificates from a file, withdraw one, or list those that expire soon.",
     ),
     "quirks": Lazy(
-        "records",
+        "audit",
         "quirks",
         "List where the client departs from the SCIM standard and was tolerated.",
     ),
@@ -65,7 +65,7 @@ COMMANDS: Mapping[str, Lazy] = {
     ),
     "notify": Lazy("notify", "notify", "Test whether notices reach the operators."),
     "console": Lazy("console", "console", "Make a link to sign in to the console, or end all its sessions."),
-    "audit": Lazy("records", "audit", "Export the audit trail: who did what, for which person, and when."),
+    "audit": Lazy("audit", "audit", "Export the audit trail: who did what, for which person, and when."),
     "settings": Lazy("setup", "settings_group", "Check the settings, or print an example file."),
     "doctor": Lazy("doctor", "doctor", "Check the database, Ditio, clocks, public URL and tokens."),
     "db": Lazy("setup", "db", "Prepare the database."),

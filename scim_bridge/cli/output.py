@@ -72,7 +72,7 @@ def as_json(value: object) -> str:
 
 
 @contextmanager
-def private_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
+def private_file(path: Path) -> Iterator[TextIO]:
     """Write a file that only its owner can read (0600). It replaces the path once it is complete.
 
     An existing file with wider rights, or a link, is replaced and never written through.
@@ -82,14 +82,14 @@ def private_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
     try:
         if str(path.parent) in DEVICES:
             # `/dev/stdout`, or a shell's `>(…)`: it stores nothing, and must not be replaced.
-            with path.open("w", encoding=encoding, newline="") as file:
+            with path.open("w", encoding="utf-8", newline="") as file:
                 yield file
             return
         if path.exists() and not path.is_symlink() and not stat.S_ISREG(path.stat().st_mode):
             raise BridgeError(f"{path} exists, and is not a regular file: name another file")
         descriptor, unfinished = mkstemp(dir=path.parent, prefix=".scim-bridge-")
         try:
-            with open(descriptor, "w", encoding=encoding, newline="") as file:
+            with open(descriptor, "w", encoding="utf-8", newline="") as file:
                 yield file
             os.replace(unfinished, path)
         except BaseException:  # An interrupt too: no unfinished file stays.

@@ -31,8 +31,8 @@ from scim_bridge.operator.person import rule_of
 from scim_bridge.settings import Settings
 from scim_bridge.storage import schema
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.excerpt import Excerpt, excerpt_of
 from scim_bridge.storage.people import PersonRecord
-from scim_bridge.storage.reports import Excerpt, excerpt_of
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import wanted_claims
 from scim_bridge.web.app import create_app

@@ -31,8 +31,8 @@ def fetch_token(
     :raises TransientError: when it can't be reached, fails, or gives no token.
     """
     # Only here, because most commands call no Ditio, and this takes a tenth of a second.
-    from authlib.integrations.base_client import OAuthError  # noqa: PLC0415
-    from authlib.integrations.requests_client import OAuth2Session  # noqa: PLC0415
+    from authlib.integrations.base_client import OAuthError
+    from authlib.integrations.requests_client import OAuth2Session
 
     exchange = Exchange(_WHAT, "DITIO__IDENTITY_URL", within, monotonic(), monotonic)
 

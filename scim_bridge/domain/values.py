@@ -313,8 +313,6 @@ def end_of(raw: object, zone: ZoneInfo, today: date) -> date | Unusable | None:
 
 
 def _from_text(field: Field, text: str, region: str, zone: ZoneInfo) -> Value | Unusable:
-    if field in _TEXTS:
-        return nfc(text)
     match field:
         case Field.employee_number:
             return _employee_number(text)
@@ -322,11 +320,10 @@ def _from_text(field: Field, text: str, region: str, zone: ZoneInfo) -> Value | 
             return to_e164(text, region) or _NO_PHONE
         case Field.email:
             return nfc(text) if is_address(text) else _NO_ADDRESS
-    day = read_day(text, zone)
-    return Unusable(day) if isinstance(day, str) else day
-
-
-_TEXTS = frozenset({Field.first_name, Field.last_name, Field.work_title, Field.department})
+        case Field.birth_date | Field.start_date | Field.end_date:
+            day = read_day(text, zone)
+            return Unusable(day) if isinstance(day, str) else day
+    return nfc(text)
 
 
 def text_of(raw: object) -> str | Unusable:

@@ -73,8 +73,8 @@ def _of_application(
     now: Callable[[], datetime],
 ) -> object:
     # Only here, because most commands do not read Entra, and this takes a tenth of a second.
-    from authlib.integrations.base_client import OAuthError  # noqa: PLC0415
-    from authlib.integrations.requests_client import OAuth2Session  # noqa: PLC0415
+    from authlib.integrations.base_client import OAuthError
+    from authlib.integrations.requests_client import OAuth2Session
 
     exchange = Exchange(_WHAT, "ENTRA__LOGIN_URL", within, monotonic(), monotonic)
 
@@ -104,7 +104,7 @@ def _of_application(
 
 def _asserting(assertion: str) -> Callable[..., tuple[str, Any, str]]:
     """Return authlib's hook that adds an assertion, signed or federated, to the form."""
-    from authlib.common.urls import add_params_to_qs  # noqa: PLC0415
+    from authlib.common.urls import add_params_to_qs
 
     def asserted(client: Any, method: str, uri: str, headers: Any, body: str) -> tuple[str, Any, str]:
         added = [("client_id", client.client_id), ("client_assertion_type", ASSERTION), ("client_assertion", assertion)]
@@ -130,9 +130,9 @@ def assertion_of(config: GraphConfig, now: datetime) -> str:
 
 
 def _signed(certificate: Certificate, config: GraphConfig, now: datetime) -> str:
-    from joserfc import jwt  # noqa: PLC0415
-    from joserfc.errors import JoseError  # noqa: PLC0415
-    from joserfc.jwk import RSAKey  # noqa: PLC0415
+    from joserfc import jwt
+    from joserfc.errors import JoseError
+    from joserfc.jwk import RSAKey
 
     print_, _ = certificate_of(certificate)
     key_setting = "ENTRA__PRIVATE_KEY_FILE" if _has_key_file(certificate) else "ENTRA__CERTIFICATE_FILE"
@@ -174,8 +174,8 @@ def certificate_of(certificate: Certificate) -> tuple[str, datetime]:
 
     :raises CredentialsRefused: the file can't be read, or holds no certificate.
     """
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
 
     text = _text(certificate.certificate_file, "ENTRA__CERTIFICATE_FILE")
     try:

@@ -234,7 +234,7 @@ class Mail:
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise NotSent(f"the mail server {self.place}: {_why(error)}") from None
         if refused:
-            return f"accepted, but for {len(refused)} of {len(self.recipients)} recipients"
+            return f"accepted, except for {len(refused)} of {len(self.recipients)} recipients"
         return "accepted"
 
     def _connected(self) -> "_InTime":

@@ -9,8 +9,8 @@ from scim_bridge.notify import words
 from scim_bridge.notify.words import Kind, Notice
 from scim_bridge.reconcile.report import DRIFT, STOPPED
 from scim_bridge.storage.database import Session
+from scim_bridge.storage.figures import figures_of
 from scim_bridge.storage.notices import Mark
-from scim_bridge.storage.reports import figures_of
 from scim_bridge.storage.runs import Run
 
 LASTS = timedelta(minutes=1)

@@ -8,9 +8,9 @@ from enum import StrEnum
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.outcome import State, explained, reason_of, state_of
 from scim_bridge.domain.person import GuardedChange
+from scim_bridge.storage.figures import Figures
 from scim_bridge.storage.notices import MOST_IDS, Refused, Waiters
 from scim_bridge.storage.outbox import Status
-from scim_bridge.storage.reports import Figures
 from scim_bridge.storage.runs import Run
 
 

@@ -8,8 +8,8 @@ from datetime import UTC
 from scim_bridge.domain.audit import AuditRecord
 from scim_bridge.domain.person import PersonId
 from scim_bridge.scim.reading import name_of
+from scim_bridge.storage.audit import AuditChoice
 from scim_bridge.storage.database import Database, Session, audited
-from scim_bridge.storage.history import AuditChoice
 
 ROWS = 100
 """How many rows one page has."""

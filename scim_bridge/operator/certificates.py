@@ -10,7 +10,7 @@ from scim_bridge.scim.reading import name_of
 from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.directory import department_of, folded
-from scim_bridge.storage.reports import EXPIRED, WINDOWS, Expiries, Expiry
+from scim_bridge.storage.expiries import EXPIRED, WINDOWS, Expiries, Expiry
 
 MOST = 200
 """How many certificates one page names."""

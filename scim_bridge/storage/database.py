@@ -18,6 +18,7 @@ from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.admin_tables import secrets
+from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
@@ -36,7 +37,7 @@ from scim_bridge.storage.engine import (
 )
 from scim_bridge.storage.entra import EntraDirectory, EntraJobs
 from scim_bridge.storage.guard import Guard
-from scim_bridge.storage.history import AuditTrail, History
+from scim_bridge.storage.history import History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.notices import Notices
 from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases

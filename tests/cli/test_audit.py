@@ -15,8 +15,8 @@ from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Autho
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage import history as storage
+from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, Session
-from scim_bridge.storage.history import AuditTrail
 from tests.cli.conftest import DITIO, Run
 from tests.conftest import Clock
 from tests.world import World, a_user

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scim_bridge.cli.records import MEANINGS
+from scim_bridge.cli.audit import MEANINGS
 from scim_bridge.scim.quirks import QuirkKind
 from scim_bridge.storage.database import Database
 from tests.cli.conftest import Run

@@ -12,7 +12,7 @@ from scim_bridge.domain.audit import Actor, ActorKind, Author
 from scim_bridge.domain.certificate import Part, type_of
 from scim_bridge.operator.certificates import Due, calendar
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.reports import Expiry
+from scim_bridge.storage.expiries import Expiry
 from scim_bridge.tenant import new_id
 from tests.companies import Companies
 from tests.conftest import Clock

@@ -16,7 +16,7 @@ from scim_bridge.domain.outcome import BY_REASON, DUE
 from scim_bridge.operator import history, person
 from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.reconcile.report import CAUSES
-from scim_bridge.web.console import certificates, drift, trail, words
+from scim_bridge.web.console import audit, certificates, drift, words
 from scim_bridge.web.console.pages import PAGES
 from tests.console.conftest import SignsIn
 from tests.world import World, a_user
@@ -48,7 +48,7 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
         yield from (explanation.meaning, words.CURES.get(reason, explanation.cure))
     for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, CHANGES, person.SUPPLIED):
         yield from table.values()
-    for table in (trail.ACTIONS, trail.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
+    for table in (audit.ACTIONS, audit.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
         yield from table.values()
     yield from (said for said, _ in drift.ENDS.values())
     for table in (history.SAID, history.ALSO, history.ASKED, history.ANSWERED, history.PATTERNS):

@@ -14,7 +14,7 @@ from scim_bridge.web.scim.bounds import (
     MAX_PATHS_LENGTH,
     MAX_VALUES,
 )
-from scim_bridge.web.scim.resources import MAX_CONDITION_LENGTH, MAX_NAME_LENGTH, MAX_NAMES
+from scim_bridge.web.scim.searching import MAX_CONDITION_LENGTH, MAX_NAME_LENGTH, MAX_NAMES
 from tests.protocol.test_bad_input import refused
 from tests.protocol.test_bulk import bulk, failed, patch, post, statuses
 

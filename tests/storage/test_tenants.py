@@ -35,6 +35,8 @@ from scim_bridge.storage.candidates import Found
 from scim_bridge.storage.certificate_queries import said_in_files, with_external_id
 from scim_bridge.storage.database import Database, Secrets, Session
 from scim_bridge.storage.entra import Finding
+from scim_bridge.storage.excerpt import excerpt_of
+from scim_bridge.storage.expiries import Expiries
 from scim_bridge.storage.guard import GuardDecision, held_or_dropped
 from scim_bridge.storage.history import Entry, said_since
 from scim_bridge.storage.notices import Mark, Queued
@@ -43,7 +45,6 @@ from scim_bridge.storage.paging import Order
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.people import user_names
 from scim_bridge.storage.refusals import RefusedWrite
-from scim_bridge.storage.reports import Expiries, excerpt_of
 from scim_bridge.storage.resources import StoredResource, document_of
 from scim_bridge.storage.search import Branch, CertificateSearch, RootSearch
 from scim_bridge.storage.snapshot import Seen

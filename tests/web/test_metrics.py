@@ -11,8 +11,8 @@ from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.expiries import MOST_TYPES, OTHERS
 from scim_bridge.storage.notices import Queued
-from scim_bridge.storage.reports import MOST_TYPES, OTHERS
 from scim_bridge.storage.runs import ProcessKind, beat
 from tests.conftest import Clock
 from tests.world import World, a_user

@@ -25,7 +25,7 @@ MOST_IDS = 50
 _FIELDS = attrgetter(
     *(each.name for each in fields(EntraUser) if each.name not in ("object_id", "assigned", "soft_deleted", "extra"))
 )
-"""All of a user that a delta may show, but for the manager, who may be gone."""
+"""What a delta may show of a user; not the manager, who may be gone."""
 
 K = TypeVar("K", bound=Hashable)
 

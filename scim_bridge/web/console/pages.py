@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
-from scim_bridge.web.console import certificates, configuration, drift, overview, people, trail, waiting
+from scim_bridge.web.console import audit, certificates, configuration, drift, overview, people, waiting
 
 Answer = Response | str
 
@@ -57,8 +57,8 @@ PAGES: tuple[Page, ...] = (
     Page("certificates", "certificates", certificates.show, title="Certificates"),
     Page("certificates_lacking", "certificates/lacking", certificates.show_lacking, section="certificates"),
     Page("certificates_calendar", "certificates.ics", certificates.download, section="certificates"),
-    Page("audit", "audit", trail.show, title="Audit"),
-    Page("audit_export", "audit.jsonl", trail.download, section="audit"),
+    Page("audit", "audit", audit.show, title="Audit"),
+    Page("audit_export", "audit.jsonl", audit.download, section="audit"),
     Page("settings", "settings", configuration.show, title="Settings"),
     Page("pause", "pause", overview.pause, section="overview", is_form=True),
     Page("resume", "resume", overview.resume, section="overview", is_form=True),

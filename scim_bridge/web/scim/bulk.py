@@ -38,7 +38,7 @@ from scim_bridge.web.scim.bounds import (
     refuse_unstorable,
 )
 from scim_bridge.web.scim.errors import PlainService, find_target
-from scim_bridge.web.scim.resources import refuse_unusable_condition
+from scim_bridge.web.scim.searching import refuse_unusable_condition
 
 Operation = BulkOperation[Resource[Any]]
 _Envelope: Any = BulkOperation[User[Any]]

@@ -30,7 +30,7 @@ from scim_bridge.logs import get_logger
 from scim_bridge.scim.values import shown
 from scim_bridge.storage.database import is_out_of_reach, loggable
 from scim_bridge.storage.trouble import trouble_of
-from scim_bridge.web.scim.resources import refuse_unusable_condition
+from scim_bridge.web.scim.searching import refuse_unusable_condition
 from scim_bridge.web.scim.wording import reworded
 
 log = get_logger(__name__)

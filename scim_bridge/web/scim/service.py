@@ -44,7 +44,7 @@ from scim_bridge.web.scim.bounds import (
 from scim_bridge.web.scim.bulk import BulkService, Operation
 from scim_bridge.web.scim.filters import with_schemas
 from scim_bridge.web.scim.lookup import written_answer
-from scim_bridge.web.scim.resources import LAST_INDEX, refuse_large_search, refuse_unanswerable
+from scim_bridge.web.scim.searching import LAST_INDEX, refuse_large_search, refuse_unanswerable
 from scim_bridge.web.scim.wording import explained
 
 Views = Callable[[Iterable[str]], Mapping[str, DeliveryView]]

@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response
 from scim_bridge.domain.audit import Action, ActorKind
 from scim_bridge.operator.audit import audit_page, export
 from scim_bridge.operator.find import find
+from scim_bridge.storage.audit import AuditChoice
 from scim_bridge.storage.database import Session
-from scim_bridge.storage.history import AuditChoice
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
 
