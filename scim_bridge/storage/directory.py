@@ -101,27 +101,29 @@ class Directory(Repository):
 
     def called(self, words: Sequence[str], limit: int) -> list[PersonId]:
         """Return people whose name, user name or e-mail contains each word, in any order, at most `limit`."""
-        sql = json_sql(self._connection.dialect.name)
-        names = [
-            resources.c.user_name_key,
-            resources.c.display_name_key,
-            resources.c.work_email_key,
-            sql.text(resources.c["keys"], ("name", "givenName")),
-            sql.text(resources.c["keys"], ("name", "familyName")),
-        ]
         query = (
             select(resources.c.id)
             .where(
                 *self._of_users(None),
                 resources.c.user_name_key.is_not(None),  # The index of user names has these alone.
-                # All of these names are among the keys too, which are quickly searched as they are stored.
-                *(sql.may_contain(resources.c["keys"], folded(word)) for word in words),
-                *(or_(*(sql.contains(name, folded(word)) for name in names)) for word in words),
+                *(self._is_called(folded(word)) for word in words),
             )
             .order_by(resources.c.user_name_key)
             .limit(limit)
         )
         return self._people_of(self._connection.execute(query).scalars().all())
+
+    def _is_called(self, word: str) -> ColumnElement[bool]:
+        """Return whether a name contains a word. All names are among the keys, whose JSON is parsed only if need be."""
+        sql, keys = json_sql(self._connection.dialect.name), resources.c["keys"]
+        columns = (resources.c.user_name_key, resources.c.display_name_key, resources.c.work_email_key)
+        names = [sql.text(keys, ("name", part)) for part in ("givenName", "familyName")]
+        is_part_of_name = and_(
+            sql.may_contain(keys, ("name",), word), or_(*(sql.contains(each, word) for each in names))
+        )
+        return and_(
+            sql.may_contain(keys, (), word), or_(*(sql.contains(each, word) for each in columns), is_part_of_name)
+        )
 
     def deleted(self, fits: Callable[[Listed], bool], limit: int) -> list[PersonId]:
         """Return people whose user Entra has deleted, and who fit, at most `limit`."""

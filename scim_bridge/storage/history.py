@@ -132,7 +132,7 @@ class History(Repository):
         for number in range(int((self._now - first) / HOUR) + 1):
             begin = first + number * HOUR
             row = self._connection.execute(within, {"begin": begin, "end": begin + HOUR}).one()
-            found.append(_counted(begin, *row))
+            found.append(_counted(begin, row[0], row[1], row[2]))
         return [each for each in found if each.said or each.done or each.refused]
 
     def last_before(self, person_id: PersonId, moment: datetime, what: Collection[str]) -> Entry | None:
