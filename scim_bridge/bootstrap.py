@@ -45,9 +45,6 @@ from scim_bridge.tenant import Ditio, Tenant, build_rules
 if TYPE_CHECKING:
     from scim2_models import ScimProvider
 
-ENTRA_PAGE_SECONDS = 3.0
-"""How long one call to Microsoft Graph may take, and how long it is tried, while a person waits for a page."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -125,12 +122,6 @@ def build(
         name: replace(
             _tenant(name, own, clients[name], database, monotonic, jitter),
             entra=build_entra(own, session_factory=entra_sessions),
-            entra_in_time=build_entra(
-                own,
-                session_factory=entra_sessions,
-                timeout_seconds=min(ENTRA_PAGE_SECONDS, own.entra.timeout_seconds),
-                patience_seconds=ENTRA_PAGE_SECONDS,
-            ),
             entra_all_users=own.entra.scope == "all",
         )
         for name, own in companies.items()

@@ -212,9 +212,6 @@ class Tenant:
     entra: Entra | None = None
     """The way to Entra; None where the settings have none."""
 
-    entra_in_time: Entra | None = None
-    """The same for a page that a person waits for: each call takes a few seconds at most."""
-
     entra_all_users: bool = False
     """Whether Entra provisions all users, assigned or not."""
 

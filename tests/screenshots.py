@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, sync_playwright
 from scim_bridge.domain.audit import Role
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock, migrate
-from tests.console.company import SETTINGS, fill
+from tests.console.company import SETTINGS
 from tests.console.conftest import CHROMIUM, link, listening, person_id
+from tests.console.test_browser_more import made
 from tests.world import World
 
 PAGES = {
@@ -26,8 +27,21 @@ PAGES = {
     "person-who-is-gone": "people/{gone}",
     "waiting": "waiting",
     "waiting-for-data": "waiting/held/incomplete",
+    "refused": "waiting/refused/-",
     "release": "waiting/decide?decision=release",
+    "drift": "drift",
+    "plan": "drift/{plan}",
+    "plan-that-a-guard-stopped": "drift/{stopped}",
+    "certificates": "certificates?within=90",
+    "who-lacks-what": "certificates/lacking?required=Byggekort&required=Truck",
+    "audit": "audit",
+    "settings": "settings",
+    "no-one-found": "people?q=no-such-person",
+    "not-there": "people/unknown",
 }
+
+NUMBERS = {"differs": "1000", "held": "9000", "gone": "9010"}
+"""The people whose pages are taken, as `fill` makes them."""
 
 VIEWS = {
     "desktop": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light", "locale": "en-GB"},
@@ -50,8 +64,8 @@ def main() -> None:
         clock = Clock()
         database = Database(url, clock=clock)
         world = World(database, clock, settings=SETTINGS)
-        users = fill(world, people=options.people)
-        ids = {name: person_id(world, str(user.employee_id)) for name, user in users.items() if name != "refused"}
+        plans = made(world, people=options.people)
+        ids = {name: person_id(world, number) for name, number in NUMBERS.items()} | plans
         with listening(world.app) as host, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             for name, view in VIEWS.items():

@@ -127,13 +127,6 @@ def bars(found_by_hour: Sequence[Counted], now: datetime, span: timedelta, count
     for each in found_by_hour:
         number = int((each.hour - begin).total_seconds()) // 3600 // hours
         if 0 <= number < count:
-            found[number] = _with(found[number], each)
+            bar = found[number]
+            found[number] = Bar(bar.begins, bar.sent + each.done, bar.refused + each.refused, bar.said + each.said)
     return found
-
-
-def _with(bar: Bar, counted: Counted) -> Bar:
-    if counted.is_said:
-        return Bar(bar.begins, bar.sent, bar.refused, bar.said + counted.count)
-    if counted.is_done:
-        return Bar(bar.begins, bar.sent + counted.count, bar.refused, bar.said)
-    return Bar(bar.begins, bar.sent, bar.refused + counted.count, bar.said)

@@ -83,18 +83,16 @@ class Directory(Repository):
 
         :param phone: The text as a phone number in E.164; None if it is none.
         """
-        user = or_(
+        known = (
             resources.c.user_name_key == user_name_key(text),
             resources.c.id == text,
             resources.c.external_id_key.in_([indexed(text), indexed(text.lower())]),
         )
-        users = select(resources.c.id).where(
-            resources.c.tenant == self._tenant, resources.c.resource_type == "User", user
-        )
+        users = [select(resources.c.id).where(*self._of_users(None), each) for each in known]
         wanted = [(ClaimKind.employee_number, text), *([(ClaimKind.phone, phone)] if phone is not None else [])]
         found = [
             people.c.employee_number == text,
-            people.c.user_id.in_(users),
+            *(people.c.user_id.in_(each) for each in users),
             *(people.c.id.in_(self._wanting(table, kind, value)) for table in _CLAIMS for kind, value in wanted),
             people.c.id == text,
         ]
@@ -103,25 +101,29 @@ class Directory(Repository):
 
     def called(self, words: Sequence[str], limit: int) -> list[PersonId]:
         """Return people whose name, user name or e-mail contains each word, in any order, at most `limit`."""
-        sql = json_sql(self._connection.dialect.name)
-        names = [
-            resources.c.user_name_key,
-            resources.c.display_name_key,
-            resources.c.work_email_key,
-            sql.text(resources.c["keys"], ("name", "givenName")),
-            sql.text(resources.c["keys"], ("name", "familyName")),
-        ]
         query = (
             select(resources.c.id)
             .where(
                 *self._of_users(None),
                 resources.c.user_name_key.is_not(None),  # The index of user names has these alone.
-                *(or_(*(sql.contains(name, folded(word)) for name in names)) for word in words),
+                *(self._is_called(folded(word)) for word in words),
             )
             .order_by(resources.c.user_name_key)
             .limit(limit)
         )
         return self._people_of(self._connection.execute(query).scalars().all())
+
+    def _is_called(self, word: str) -> ColumnElement[bool]:
+        """Return whether a name contains a word. All names are among the keys, whose JSON is parsed only if need be."""
+        sql, keys = json_sql(self._connection.dialect.name), resources.c["keys"]
+        columns = (resources.c.user_name_key, resources.c.display_name_key, resources.c.work_email_key)
+        names = [sql.text(keys, ("name", part)) for part in ("givenName", "familyName")]
+        is_part_of_name = and_(
+            sql.may_contain(keys, ("name",), word), or_(*(sql.contains(each, word) for each in names))
+        )
+        return and_(
+            sql.may_contain(keys, (), word), or_(*(sql.contains(each, word) for each in columns), is_part_of_name)
+        )
 
     def deleted(self, fits: Callable[[Listed], bool], limit: int) -> list[PersonId]:
         """Return people whose user Entra has deleted, and who fit, at most `limit`."""
@@ -211,8 +213,9 @@ class Directory(Repository):
                     yield _listed(rows[each], dict(known[each].values) if each in known else {})
 
     def _ids(self, condition: ColumnElement[bool]) -> list[PersonId]:
-        query = select(people.c.id).where(people.c.tenant == self._tenant, condition).order_by(people.c.id)
-        return [PersonId(row.id) for row in self._connection.execute(query)]
+        # Sorted here: for the order by id alone, SQLite would read all people instead of the index of the condition.
+        query = select(people.c.id).where(people.c.tenant == self._tenant, condition)
+        return sorted(PersonId(row.id) for row in self._connection.execute(query))
 
     def _wanting(self, table: Any, kind: ClaimKind, value: str) -> Any:
         return select(table.c.person_id).where(

@@ -35,6 +35,9 @@ WINDOWS: Mapping[str, int] = {"30 days": 30, "90 days": 90}
 
 EXPIRED = "expired"
 
+AT_ONCE = 500
+"""People who are asked at a time for what they lack."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
@@ -99,25 +102,31 @@ class Expiries(Repository):
 
         A certificate that is issued later is not valid yet.
         """
-        types = list(dict.fromkeys(required))
-        known = (
-            select(people.c.id, entries.c.type, entries.c.number, self._end.label("end"))
-            .select_from(people)
-            .join(entries, and_(entries.c.tenant == people.c.tenant, entries.c.holder == people.c.id))
-            .where(*self._at_work(on), self._of_people, entries.c.type.in_(types), entries.c.issued <= on)
-        )
-        held: dict[tuple[str, str], Any] = {(row.id, row.type): row for row in self._connection.execute(known)}
-        for person in self._connection.execute(self._people_at_work(on)):
-            start = from_stored(person.start)
-            if isinstance(start, date) and start > on:
-                continue
-            for kind in types:
-                row = held.get((person.id, kind))
-                if row is None:
-                    yield Expiry(person.employee_number, kind, person_id=person.id, user=_document(person.document))
-                elif row.end is not None and row.end < on:
-                    user = _document(person.document)
-                    yield Expiry(person.employee_number, kind, row.number, row.end, person.id, user)
+        types, after = list(dict.fromkeys(required)), ""
+        while types:
+            # A page of the console asks for the first ones only, so no more are read than are taken.
+            query = self._people_at_work(on).where(people.c.employee_number > after)
+            query = query.where(or_(*(~self._is_held(kind, on) for kind in types)))
+            rows = self._connection.execute(query.limit(AT_ONCE)).all()
+            held = self._held([row.id for row in rows], types, on)
+            for person in rows:
+                start = from_stored(person.start)
+                if not isinstance(start, date) or start <= on:
+                    yield from _lacking(person, types, held, on)
+            if len(rows) < AT_ONCE:
+                return
+            after = rows[-1].employee_number
+
+    def _is_held(self, kind: CertificateType, on: date) -> ColumnElement[bool]:
+        """Return the condition that a person has a certificate of a type that is valid on a day."""
+        is_valid = or_(self._end.is_(None), self._end >= on)
+        return select(literal(1)).where(self._of_person(on, [kind]), entries.c.holder == people.c.id, is_valid).exists()
+
+    def _held(self, ids: Sequence[str], types: Sequence[CertificateType], on: date) -> Mapping[tuple[str, str], Any]:
+        """Return the certificates of some people, those that have ended too."""
+        query = select(entries.c.holder, entries.c.type, entries.c.number, self._end.label("end"))
+        rows = self._connection.execute(query.where(self._of_person(on, types), entries.c.holder.in_(ids)))
+        return {(row.holder, row.type): row for row in rows}
 
     def unknown(self, required: Sequence[CertificateType]) -> list[CertificateType]:
         """Return the types that no certificate has: they may be misspelled."""
@@ -161,9 +170,10 @@ class Expiries(Repository):
             .order_by(people.c.employee_number)
         )
 
-    @property
-    def _of_people(self) -> ColumnElement[bool]:
-        return and_(entries.c.wins, entries.c.holder_kind == HolderKind.person)
+    def _of_person(self, on: date, types: Sequence[CertificateType]) -> ColumnElement[bool]:
+        """Return the condition for certificates of people, of some types, that were issued by a day."""
+        is_persons = and_(counting(self._tenant), entries.c.holder_kind == HolderKind.person)
+        return and_(is_persons, entries.c.type.in_(types), entries.c.issued <= on)
 
     def _certificates(self, today: date) -> Select[Any]:
         """Select the winning certificates of linked people at work, and of numbers without a linked person."""
@@ -176,6 +186,17 @@ class Expiries(Repository):
         """Return the conditions for linked people at work on a day, the same as `Days.wants_employment`."""
         stays = or_(people.c.leave_date.is_(None), people.c.leave_is_stale, people.c.leave_date >= on)
         return people.c.tenant == self._tenant, people.c.employee_number.is_not(None), people.c.active, stays
+
+
+def _lacking(
+    person: Any, types: Sequence[CertificateType], held: Mapping[tuple[str, str], Any], on: date
+) -> Iterator[Expiry]:
+    for kind in types:
+        row = held.get((person.id, kind))
+        if row is None:
+            yield Expiry(person.employee_number, kind, person_id=person.id, user=_document(person.document))
+        elif row.end is not None and row.end < on:
+            yield Expiry(person.employee_number, kind, row.number, row.end, person.id, _document(person.document))
 
 
 def _document(text: str | None) -> JsonObject | None:

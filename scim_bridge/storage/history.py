@@ -3,16 +3,16 @@
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, func, insert, select
 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.engine import Repository, Transaction
 from scim_bridge.storage.prepared import Prepared
-from scim_bridge.storage.tables import history
+from scim_bridge.storage.tables import IS_ACTIVITY, history
 
 _INSERT_HISTORY = Prepared(insert(history))
 
@@ -44,16 +44,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many events of one kind there were in one hour."""
+    """What happened in one hour."""
 
     hour: datetime
-    is_said: bool
-    """Whether Entra wrote; otherwise Ditio was called."""
+    said: int
+    """Writes of Entra."""
 
-    is_done: bool
-    """Whether Ditio accepted the call."""
+    done: int
+    """Calls to Ditio that were accepted."""
 
-    count: int
+    refused: int
+    """Calls to Ditio that were not."""
+
+
+HOUR = timedelta(hours=1)
+
+IS_SAID = and_(history.c.what >= "user-", history.c.what < "user.")
+"""Whether Entra wrote. A full stop is the next character after a hyphen."""
 
 
 class History(Repository):
@@ -108,29 +115,26 @@ class History(Repository):
             yield PersonId(row.person_id), _entry(row)
 
     def counted(self, since: datetime) -> list[Counted]:
-        """Return how many calls to Ditio and writes of Entra there were by hour, from a moment on."""
-        if self._connection.dialect.name == "sqlite":
-            # The beginning of the text as it is stored; a function of dates takes far longer.
-            hour: ColumnElement[str] = func.replace(func.substr(history.c.at, 1, 13), " ", "T")
-        else:
-            hour = func.to_char(func.timezone("UTC", history.c.at), 'YYYY-MM-DD"T"HH24')
-        is_said, is_done = history.c.what.startswith("user-", autoescape=True), history.c.outcome == "done"
-        rows = self._connection.execute(
-            select(hour.label("hour"), is_said.label("is_said"), is_done.label("is_done"), func.count().label("number"))
-            .where(history.c.tenant == self._tenant, history.c.at >= since)
-            # Only calls to Ditio took time.
-            .where(or_(is_said, history.c.duration_ms.is_not(None)))
-            .group_by(hour, is_said, is_done)
-        )
-        return [
-            Counted(
-                hour=datetime.strptime(row.hour, "%Y-%m-%dT%H").replace(tzinfo=UTC),
-                is_said=bool(row.is_said),
-                is_done=bool(row.is_done),
-                count=row.number,
-            )
-            for row in rows
-        ]
+        """Return how many calls to Ditio and writes of Entra there were by hour, from the hour of a moment on.
+
+        Hours in which nothing happened are left out. Only the index `ix_history_activity` is read.
+        """
+        of_us, first = history.c.tenant == self._tenant, since.replace(minute=0, second=0, microsecond=0)
+        is_done = ~IS_SAID & (history.c.outcome == "done")
+        counts = [_sum(IS_SAID), _sum(is_done), func.count()]
+        if self._connection.dialect.name == "postgresql":
+            hour = func.date_trunc("hour", history.c.at, "UTC", type_=history.c.at.type)
+            query = select(hour, *counts).where(of_us, history.c.at >= first, IS_ACTIVITY).group_by(hour)
+            return [_counted(row[0], row[1], row[2], row[3]) for row in self._connection.execute(query.order_by(hour))]
+        # To group the rows takes twice as long as to read them hour by hour.
+        within = select(*counts).where(of_us, IS_ACTIVITY, history.c.at >= bindparam("begin", type_=history.c.at.type))
+        within = within.where(history.c.at < bindparam("end", type_=history.c.at.type))
+        found = []
+        for number in range(int((self._now - first) / HOUR) + 1):
+            begin = first + number * HOUR
+            row = self._connection.execute(within, {"begin": begin, "end": begin + HOUR}).one()
+            found.append(_counted(begin, row[0], row[1], row[2]))
+        return [each for each in found if each.said or each.done or each.refused]
 
     def last_before(self, person_id: PersonId, moment: datetime, what: Collection[str]) -> Entry | None:
         """Return the last of some events in a person's history, before a moment."""
@@ -142,6 +146,14 @@ class History(Repository):
         )
         row = self._connection.execute(query.limit(1)).first()
         return None if row is None else _entry(row)
+
+
+def _sum(which: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((which, 1), else_=0)), 0)
+
+
+def _counted(hour: datetime, said: int, done: int, all_of_them: int) -> Counted:
+    return Counted(hour, int(said), int(done), all_of_them - int(said) - int(done))
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -1,5 +1,6 @@
 """JSON in SQL: the operations that filters use, and indexed keys of users, on SQLite and on PostgreSQL."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +16,9 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    or_,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -58,6 +61,9 @@ class JsonSql(Protocol):
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         """Return whether text contains a part; no character has a special meaning."""
 
+    def may_contain(self, source: ColumnElement[Any], path: JsonPath, part: str) -> ColumnElement[bool]:
+        """Return False only where no text at a path contains a part. It is cheaper than to ask for each text."""
+
     def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
         """Return whether the keys of a group list a member. :param user_id: An id that the bridge has made."""
 
@@ -80,6 +86,12 @@ class SqliteJson:
 
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         return func.instr(text, part) > 0
+
+    def may_contain(self, source: ColumnElement[Any], path: JsonPath, part: str) -> ColumnElement[bool]:
+        # The whole is searched as it is stored, and not parsed; LIKE is faster than `instr`. The JSON has letters
+        # beyond ASCII as `\u00f8`.
+        stored, text = type_coerce(source, Text), json.dumps(part)[1:-1]
+        return or_(*(stored.contains(each, autoescape=True) for each in dict.fromkeys((text, part))))
 
     def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
         members = self.entries(source, ("members",))
@@ -110,6 +122,11 @@ class PostgresJson:
 
     def contains(self, text: ColumnElement[str], part: str) -> ColumnElement[bool]:
         return func.strpos(text, part) > 0
+
+    def may_contain(self, source: ColumnElement[Any], path: JsonPath, part: str) -> ColumnElement[bool]:
+        if not path:
+            return true()  # To make text of the whole takes longer than to take the values out of it.
+        return func.strpos(cast(self.node(source, path), Text), json.dumps(part, ensure_ascii=False)[1:-1]) > 0
 
     def has_member(self, source: ColumnElement[Any], user_id: str) -> ColumnElement[bool]:
         return type_coerce(source, JSONB).contains({"members": [{"value": user_id}]})

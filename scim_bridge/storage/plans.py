@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, case, delete, exists, func, insert, null, or_, select, update
+from sqlalchemy import Row, Select, Table, and_, case, delete, func, insert, null, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.drift import ORDER, REPAIRED, REPAIRED_FROM_PLAN, REPAIRED_ON_REVIEW, Cause, Drift, Kind
@@ -59,41 +59,47 @@ class PlanItems(Repository):
 
     def page(self, kind: Kind | None, *, skip: int, limit: int) -> list[Drift]:
         """Return some rows in the order of `all`. :param kind: Only rows of this kind; None for all."""
-        query = self._by_person() if kind is None else self._by_person().where(plan_items.c.kind == kind)
-        return list(self._drifts(query.offset(skip).limit(limit)))
+        # Only what decides the order is read of all rows.
+        order = self._order(is_one_kind=kind is not None)
+        which = [self._mine(), *([] if kind is None else [plan_items.c.kind == kind])]
+        query = select(plan_items.c.position).where(*which).order_by(*order).offset(skip).limit(limit)
+        places = self._connection.execute(query).scalars().all()
+        found = {each.position: each for each in self._drifts(self._at(places))}
+        return [found[each] for each in places]
 
     def count_left(self) -> int:
         """Return how many rows can be repaired and have no outcome yet; see `Drift.may_be_repaired`."""
-        is_settled = exists().where(
-            plan_outcomes.c.tenant == plan_items.c.tenant,
-            plan_outcomes.c.plan_id == plan_items.c.plan_id,
-            plan_outcomes.c.position == plan_items.c.position,
-        )
-        query = select(func.count()).where(
+        can_be = [
             self._mine(),
             plan_items.c.kind.in_(sorted(REPAIRED | REPAIRED_ON_REVIEW | REPAIRED_FROM_PLAN)),
             plan_items.c.listed.is_(None),
             plan_items.c.is_blank.is_(False),
             or_(plan_items.c.person_id.is_not(None), plan_items.c.kind == Kind.certificate),
-            ~is_settled,
-        )
-        return self._connection.execute(query).scalar_one()
+        ]
+        is_row = and_(*can_be, plan_items.c.position == plan_outcomes.c.position)
+        of_us = [plan_outcomes.c.tenant == self._tenant, plan_outcomes.c.plan_id == self._plan_id]
+        settled = select(func.count()).select_from(plan_outcomes).where(*of_us, select(1).where(is_row).exists())
+        # Most plans have few outcomes: these are looked for, instead of the rows without one.
+        all_of_them = select(func.count()).where(*can_be)
+        return self._connection.execute(all_of_them).scalar_one() - self._connection.execute(settled).scalar_one()
 
     def _by_person(self) -> Select[Any]:
+        return select(plan_items).where(self._mine()).order_by(*self._order())
+
+    def _order(self, *, is_one_kind: bool = False) -> list[ColumnElement[Any]]:
         who = func.coalesce(plan_items.c.person_id, plan_items.c.employee_number)
+        after = [plan_items.c.employee_number, who]
+        if is_one_kind:
+            return [*after, plan_items.c.position]
         rank = case({kind.value: place for kind, place in ORDER.items()}, value=plan_items.c.kind, else_=len(ORDER))
-        first = func.min(rank).over(partition_by=who)
-        return (
-            select(plan_items)
-            .where(self._mine())
-            .order_by(first, plan_items.c.employee_number, who, rank, plan_items.c.position)
-        )
+        return [func.min(rank).over(partition_by=who), *after, rank, plan_items.c.position]
+
+    def _at(self, positions: Sequence[int]) -> Select[Any]:
+        return select(plan_items).where(self._mine(), plan_items.c.position.in_(positions))
 
     def of(self, positions: Iterable[int]) -> list[Drift]:
         """Return the rows at these positions, without the blanked ones."""
-        query = select(plan_items).where(
-            self._mine(), plan_items.c.position.in_(list(positions)), plan_items.c.is_blank.is_(False)
-        )
+        query = self._at(list(positions)).where(plan_items.c.is_blank.is_(False))
         return list(self._drifts(query.order_by(plan_items.c.position)))
 
     def by_kind(self) -> dict[str, int]:

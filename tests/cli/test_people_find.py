@@ -200,3 +200,16 @@ def test_rows_that_differ_are_marked(run: Run, world: World):
     marked = [line.split()[0] for line in told.splitlines() if line.endswith("differs")]
     assert marked == ["workTitle", "login"]
     assert max(map(len, told.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    "text", ["østby", "ÅSE", 'rød"nese', "c:\\temp", "100%", "under_score", "emoji😀", "ŠĐ", "østby 100%"]
+)
+def test_a_name_is_found_by_its_given_name_alone_whatever_its_letters(run: Run, world: World, text: str):
+    """Names are looked for in JSON as it is stored, in which some letters are written in another way."""
+    given = 'Åse Rød"Nese C:\\temp 100% under_score Emoji😀 šđ'
+    world.provisions(a_user(given_name=given, surname="Østby", display_name="Another Name"))
+    world.provisions(another(OLA, "Ola", "Hansen", "1043", "+47 911 11 111"))
+
+    assert found(run, text) == [KARI]
+    assert found(run, text.replace("ø", "o").replace("%", "x").replace("_", "z") + "q") == []

@@ -21,6 +21,8 @@ COOKIE = "scim-bridge-language"
 
 _FORMATS = {"en": "en_GB", "nb": "nb_NO"}
 
+_DAYS = {"en": "d MMM y", "nb": "d. MMM y"}
+
 
 def chosen(request: Request) -> str:
     """Return the language of a request: the chosen one, or else the one that the browser asks for."""
@@ -61,12 +63,12 @@ def ngettext(one: str, many: str, number: int) -> str:
 
 def instant(moment: datetime, zone: ZoneInfo) -> str:
     """Return an instant to the minute, in a company's time zone."""
-    return format_datetime(moment, "d MMM y HH:mm", tzinfo=zone, locale=_FORMATS[current()])
+    return format_datetime(moment, f"{_DAYS[current()]} HH:mm", tzinfo=zone, locale=_FORMATS[current()])
 
 
 def day(value: date) -> str:
     """Return a day."""
-    return format_date(value, "d MMM y", locale=_FORMATS[current()])
+    return format_date(value, _DAYS[current()], locale=_FORMATS[current()])
 
 
 def ago(moment: datetime, now: datetime) -> str:

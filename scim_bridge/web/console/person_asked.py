@@ -1,14 +1,12 @@
 """What the page of a person shows only on demand: the user in Entra now, and what the next delivery would send."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from werkzeug.exceptions import NotFound
 
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError, EntraError
-from scim_bridge.http.exchange import TooSlow, within
 from scim_bridge.operator.entra import EntraView, entra_side_of
 from scim_bridge.operator.preview import preview_of
 from scim_bridge.storage.resources import document_of
@@ -36,8 +34,6 @@ def show_entra(place: Place, person_id: str) -> str:
         found = _in_entra(place, document)
     except EntraError as error:
         trouble = str(error)
-    except TooSlow:
-        trouble = gettext("Microsoft Graph did not answer in time. People are provisioned all the same.")
     return show_one(place, person_id, Asked(entra=found, entra_trouble=trouble, is_entra_asked=True))
 
 
@@ -53,11 +49,11 @@ def show_preview(place: Place, person_id: str) -> str:
 
 
 def _in_entra(place: Place, document: JsonObject | None) -> EntraView | None:
-    tenant = place.tenant
-    if tenant.entra_in_time is None:
+    entra = place.tenant.entra
+    if entra is None:
         return None
-    in_time = replace(tenant, entra=tenant.entra_in_time)
-    return within(ENTRA_SECONDS, lambda: entra_side_of(in_time, document))
+    with entra.limited(ENTRA_SECONDS):
+        return entra_side_of(place.tenant, document)
 
 
 def _values(body: JsonObject | list[JsonObject]) -> list[Mapping[str, object]]:

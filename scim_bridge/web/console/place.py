@@ -14,7 +14,7 @@ from scim_bridge.settings import Settings
 from scim_bridge.storage.console import Access
 from scim_bridge.tenant import Tenant
 from scim_bridge.web.auth import failures
-from scim_bridge.web.console import language, words
+from scim_bridge.web.console import details, language, words
 from scim_bridge.web.console.visitors import Visitor, author_of
 
 LONGEST_REASON = 200
@@ -37,7 +37,7 @@ def environment(assets: str) -> Environment:
     )
     made.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
     made.globals |= {"url_for": url_for, "assets": assets, "languages": language.LANGUAGES, "words": words}
-    made.filters |= {"day": language.day, "number": language.number, "code": words.code}
+    made.filters |= {"day": language.day, "number": language.number, "code": words.code, "detail": details.detail}
     return made
 
 
