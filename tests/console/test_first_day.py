@@ -232,11 +232,14 @@ FORGED = [
     {"user": "unknown@x.no"},
     {"number": "1042", "user": OLA, "decision": "skip", "run": "another"},
     {"run": "\0"},
+    {"number": "2000", "user": SIV},
 ]
+"""What no page proposes; of the last one nothing speaks against it but that."""
 
 
 @pytest.mark.parametrize("change", FORGED)
 def test_a_forged_decision_is_refused(world: World, signs_in: SignsIn, first_day: None, change: dict[str, str]):
+    world.ditio.plant("2000", "Per", "Lie", "+4790002000")
     kari = signs_in()
     form = {**form_of(looks(world, kari), "run", "number", "user"), "decision": "link", **change}
 
@@ -276,6 +279,19 @@ def test_pairs_are_kept_for_a_day_and_hold_no_one_who_was_erased(world: World, s
     assert "No pairs are kept" in kari.get("first-day/pairs").text
     with world.database.read("default") as s:
         assert s.snapshot(kept.run_id).count() == 0
+
+
+def test_what_ditio_showed_of_an_erased_person_goes_with_them(world: World, signs_in: SignsIn, first_day: None):
+    kari = signs_in()
+    kari.post("first-day/link", **form_of(looks(world, kari), "run", "count"), **WHY)
+    works(world)
+    with world.database.write("default") as s:
+        kept, record = kept_pairs(s), s.people.find(KARI)
+        assert kept is not None
+        assert record is not None
+        assert list(s.snapshot(kept.run_id).of(["1042"])) == ["1042"]
+        erase_person(s, record)
+        assert s.snapshot(kept.run_id).of(["1042"]) == {}
 
 
 def test_a_run_that_fails_keeps_what_was_kept_before(world: World, signs_in: SignsIn, first_day: None):

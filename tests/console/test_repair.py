@@ -432,6 +432,16 @@ def test_a_pause_after_the_approval_skips_the_rows_and_they_can_be_tried_again(
     assert "Sjef" not in titles(world, "1001", "1002", "1003")
 
 
+def test_a_pause_leaves_alone_what_was_not_approved(world: World, signs_in: SignsIn, plan: str):
+    kari = signs_in()
+    place = position(world, plan, "1002")
+    approves(kari, plan, f"who={place}")
+    kari.post("pause", **WHY)
+    works(world)
+
+    assert set(outcomes(world, plan)) == {place}
+
+
 def test_what_entra_changed_since_is_skipped(world: World, users: list[EntraUser], signs_in: SignsIn, plan: str):
     approves(signs_in(), plan)
     world.changes(users[0], department="Kran")
