@@ -1,6 +1,5 @@
 """Build the concrete parts from the settings: the only module that chooses them, and the clock."""
 
-import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import time as time_of_day
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -16,17 +15,14 @@ import requests
 
 from scim_bridge.adopt.run import Adoption
 from scim_bridge.certificates.reading import slots_from
+from scim_bridge.clients import build_client, build_entra, ditio_config
 from scim_bridge.delivery.inline import Inline, InlinePlaces
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.worker import Worker, pace_seconds, places_for, threads_for
 from scim_bridge.ditio.client import DitioClient
-from scim_bridge.ditio.config import DitioConfig, operation_setting
 from scim_bridge.ditio.roster import REPORTING_SCOPE
 from scim_bridge.domain.certificate import CertificatePolicy
-from scim_bridge.domain.operations import OperationName
 from scim_bridge.errors import SettingsError
-from scim_bridge.graph.config import Certificate, ClientSecret, Credential, FederatedToken, GraphConfig, ManagedIdentity
-from scim_bridge.graph.directory import GraphDirectory
 from scim_bridge.notify.channels import Channel, Mail, Webhook
 from scim_bridge.notify.sending import Notifier
 from scim_bridge.notify.watch import Watched
@@ -35,7 +31,6 @@ from scim_bridge.plan.matching import Adopt
 from scim_bridge.plan.steps import Policy, Step
 from scim_bridge.reconcile.run import Reconciliation
 from scim_bridge.settings import DEFAULT_TENANT, Settings, unservable
-from scim_bridge.settings.entra import Entra
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
@@ -160,18 +155,6 @@ def _provider(settings: Settings) -> "ScimProvider":
     )
 
 
-def build_client(
-    settings: Settings,
-    *,
-    session_factory: Callable[[], requests.Session] | None = None,
-    monotonic: Callable[[], float] = time.monotonic,
-) -> DitioClient:
-    """Build the client of a company's Ditio. :raises SettingsError: something that it needs is missing or wrong."""
-    if missing := settings.ditio.missing(settings.start):
-        raise SettingsError("\n".join(f"{name} is not set, and Ditio can't be called without it" for name in missing))
-    return DitioClient(_ditio_config(settings), session_factory=session_factory, monotonic=monotonic)
-
-
 def build_channels(settings: Settings) -> list[Channel]:
     """Build the ways out for a company's notices; none where none is set."""
     section, channels = settings.notify, list[Channel]()
@@ -192,50 +175,6 @@ def build_channels(settings: Settings) -> list[Channel]:
             )
         )
     return channels
-
-
-def build_entra(
-    settings: Settings,
-    *,
-    session_factory: Callable[[], requests.Session] | None = None,
-    timeout_seconds: float | None = None,
-    **options: Any,
-) -> GraphDirectory | None:
-    """Build the client of a company's Microsoft Graph; None where the settings have none, or lack something.
-
-    :param timeout_seconds: How long a call may take, in place of the setting.
-    :param options: See `GraphClient`.
-    """
-    entra, auth = settings.entra, settings.auth
-    if not entra.is_set or settings.missing_for_entra():
-        return None
-    client_id = entra.client_id or ""
-    if not client_id and entra.managed_identity not in (None, "system"):
-        client_id = entra.managed_identity or ""
-    config = GraphConfig(
-        tenant_id=entra.tenant(auth.entra_tenant_id) or "",
-        client_id=client_id,
-        credential=_credential(entra),
-        service_principal_id=entra.service_principal_id or "",
-        job_id=entra.job_id,
-        graph_url=entra.graph_url,
-        login_url=entra.login_url,
-        timeout_seconds=timeout_seconds or entra.timeout_seconds,
-        requests_per_second=entra.requests_per_second,
-    )
-    return GraphDirectory(config, session_factory=session_factory, **options)
-
-
-def _credential(entra: Entra) -> Credential:
-    if entra.client_secret is not None:
-        return ClientSecret(entra.client_secret.get_secret_value())
-    if entra.certificate_file is not None:
-        return Certificate(entra.certificate_file, entra.private_key_file or entra.certificate_file)
-    if entra.federated_token_file is not None:
-        return FederatedToken(entra.federated_token_file)
-    own = None if entra.managed_identity == "system" else entra.managed_identity
-    # App Service says where it gives tokens; a virtual machine has one address for it.
-    return ManagedIdentity(own, os.environ.get("IDENTITY_ENDPOINT"), os.environ.get("IDENTITY_HEADER", ""))
 
 
 def _tenant(
@@ -303,7 +242,7 @@ def _reconciliation(
                 f"{both((*settings.start, 'reconcile', 'source'))} is reporting: "
                 f"set {both((*settings.start, 'ditio', 'reporting_url'))} too"
             )
-        config = replace(_ditio_config(settings), api_url=settings.ditio.reporting_url, scope=REPORTING_SCOPE)
+        config = replace(ditio_config(settings), api_url=settings.ditio.reporting_url, scope=REPORTING_SCOPE)
         reporting = DitioClient(config, limiter=client.limiter, session_factory=session_factory, monotonic=monotonic)
         roster = reporting.reporting_roster
     return Reconciliation(
@@ -324,26 +263,3 @@ def _notifier(settings: Settings, tenant: Tenant, *, is_alone: bool) -> Notifier
         is_paused=settings.delivery.paused,
     )
     return Notifier(tenant, watched, build_channels(settings), settings.server.base_url, is_alone)
-
-
-def _ditio_config(settings: Settings) -> DitioConfig:
-    ditio, raw = settings.ditio, settings.ditio.operations.model_dump()
-    try:
-        operations = {OperationName[name]: operation_setting(OperationName[name], raw[name]) for name in raw}
-    except ValueError as exc:
-        raise SettingsError(f"{settings.whose}{exc}") from exc
-    return DitioConfig(
-        api_url=ditio.api_url or "",
-        identity_url=ditio.identity_url or "",
-        client_id=ditio.client_id or "",
-        client_secret=ditio.client_secret.get_secret_value() if ditio.client_secret else "",
-        scope=ditio.scope,
-        company_id=ditio.company_id,
-        send_company_id=ditio.send_company_id,
-        timeout_seconds=ditio.timeout_seconds,
-        max_concurrency=ditio.max_concurrency,
-        requests_per_second=ditio.requests_per_second,
-        operations=operations,
-        phone_region=settings.mapping.phone_region,
-        zone=ZoneInfo(ditio.time_zone),
-    )

@@ -169,6 +169,9 @@ def new_id() -> str:
     return str(uuid4())
 
 
+ENTRA_NOT_SET = "Entra is not read: set the settings of [entra], as `scim-bridge settings example` explains"
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """One company: its settings, its Ditio, its database, and where its clock and ids come from."""

@@ -23,13 +23,13 @@ from scim_bridge.cli.output import (
 from scim_bridge.domain.entra import JobState
 from scim_bridge.errors import SettingsError, WrongUsage
 from scim_bridge.operator.connect import schema_for
-from scim_bridge.operator.entra import NOT_SET, JobView, Traced, entra_of, job_view, subject_of, traced
+from scim_bridge.operator.entra import JobView, Traced, entra_of, job_view, subject_of, traced
 from scim_bridge.operator.find import Several
 from scim_bridge.plan.entra_mapping import Level, MappingFinding, check
 from scim_bridge.plan.entra_schema import unplaced
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.database import Database
-from scim_bridge.tenant import Tenant, build_rules
+from scim_bridge.tenant import ENTRA_NOT_SET, Tenant, build_rules
 
 NOT_HEALTHY = 2
 """The exit code where Entra was read, and something is wrong there."""
@@ -110,7 +110,7 @@ def _reading(options: Options, tenant: str, database: Database) -> Tenant:
     settings = options.of(tenant)
     logs.configure("error", settings.log.format)
     if (faults := settings.missing_for_entra()) or not settings.entra.is_set:
-        raise SettingsError("\n".join(faults) or NOT_SET)
+        raise SettingsError("\n".join(faults) or ENTRA_NOT_SET)
     return build(settings, database=database).tenants[tenant]
 
 
@@ -202,11 +202,11 @@ def schema(ctx: click.Context, checks: bool, sources: tuple[str, ...], format: T
         for path in unplaced(rules, slots, named):
             click.echo(f"no Entra attribute is known for {path}: map it with --source, or by hand", err=True)
         return
-    from scim_bridge.bootstrap import build_entra  # noqa: PLC0415 # Large; a new mapping does without.
+    from scim_bridge.clients import build_entra  # noqa: PLC0415 # Large; a new mapping does without.
 
     logs.configure("error", settings.log.format)
     if (faults := settings.missing_for_entra()) or (graph := build_entra(settings)) is None:
-        raise SettingsError("\n".join(faults) or NOT_SET)
+        raise SettingsError("\n".join(faults) or ENTRA_NOT_SET)
     found = check(graph.schema(graph.job().id), rules, slots)
     if format == "json":
         print_json([asdict(each) for each in found])

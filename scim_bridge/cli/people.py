@@ -215,7 +215,8 @@ def _in_entra(options: Options, tenant: str, database: Database, view: PersonVie
     settings = options.of(tenant)
     if not settings.entra.is_set:
         return None
-    from scim_bridge.bootstrap import build, build_entra  # noqa: PLC0415 # Large; see `show`.
+    from scim_bridge.bootstrap import build  # noqa: PLC0415 # Large; see `show`.
+    from scim_bridge.clients import build_entra  # noqa: PLC0415
     from scim_bridge.operator.entra import entra_side_of  # noqa: PLC0415
 
     own = build(settings, database=database).tenants[tenant]

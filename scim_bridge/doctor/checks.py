@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from scim_bridge.bootstrap import build_client
+from scim_bridge.clients import build_client
 from scim_bridge.doctor.database import clock_of, examine_common, examine_database, is_open_to_others
 from scim_bridge.doctor.entra import examine_entra
 from scim_bridge.doctor.findings import Examination, Finding, Status, examined, fails, hint, named, ok

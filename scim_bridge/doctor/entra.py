@@ -6,14 +6,13 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from scim_bridge.bootstrap import build_entra
+from scim_bridge.clients import build_entra
 from scim_bridge.doctor.findings import SOON, Finding, fails, hint, ok
-from scim_bridge.domain.entra import OPTIONAL, ROLE_IDS, WITHOUT, Job, JobState, Permission, is_object_id
+from scim_bridge.domain.entra import OPTIONAL, ROLE_IDS, WITHOUT, WORDS, Job, JobState, Permission, is_object_id
 from scim_bridge.errors import BridgeError, DeliveryError, EntraError
 from scim_bridge.graph.config import Certificate
 from scim_bridge.graph.directory import GraphDirectory
 from scim_bridge.graph.token import certificate_of
-from scim_bridge.operator.entra import WORDS
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import COMMANDS

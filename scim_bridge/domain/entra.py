@@ -140,6 +140,19 @@ class JobState(StrEnum):
     """Entra shows a word that is not documented."""
 
 
+WORDS = {
+    JobState.healthy: "provisioning runs",
+    JobState.escrows: "provisioning runs, and some people failed: Entra tries them again by itself",
+    JobState.late: "provisioning is late: no cycle for more than three intervals",
+    JobState.failing: "the last cycle failed as a whole",
+    JobState.never_run: "provisioning has never run: press *Start provisioning*",
+    JobState.paused: "provisioning is stopped: no leaver is sent. Press *Start provisioning*",
+    JobState.quarantine: "provisioning is in quarantine: Entra tries only now and then",
+    JobState.unknown: "Entra shows a state that is not documented",
+}
+"""Each state in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """The provisioning job of the enterprise application, as Graph shows it. Words of Graph stay as they are."""

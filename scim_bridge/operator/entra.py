@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scim_bridge.domain.entra import Job, JobReading, JobState, LogEntry, is_object_id
+from scim_bridge.domain.entra import WORDS, Job, JobReading, JobState, LogEntry, is_object_id
 from scim_bridge.domain.entra_people import GONE, Assignment, DirectoryUser, EntraReading, Stored
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError, NotFound, SettingsError
@@ -14,7 +14,6 @@ from scim_bridge.operator.overview import last_call
 from scim_bridge.plan.entra_side import Compared, in_scope, same_form, serving
 from scim_bridge.reconcile.entra_compare import believed_of
 from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of
-from scim_bridge.reconcile.run import ENTRA_NOT_SET
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.scim.reading import read
 from scim_bridge.storage.database import Session
@@ -22,9 +21,7 @@ from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.refusals import RefusedWrite
 from scim_bridge.storage.resources import document_of
-from scim_bridge.tenant import Entra, Tenant
-
-NOT_SET = ENTRA_NOT_SET
+from scim_bridge.tenant import ENTRA_NOT_SET, Entra, Tenant
 
 MOST_OTHERS = 3
 """How many other people are asked for, to prove that links are shown at all."""
@@ -36,17 +33,6 @@ JOB_SECONDS = 100.0
 
 SAME_MOMENT = timedelta(minutes=5)
 """How far Entra's log and our answer may be apart: the log has the time at which Entra dealt with the user."""
-
-WORDS = {
-    JobState.healthy: "provisioning runs",
-    JobState.escrows: "provisioning runs, and some people failed: Entra tries them again by itself",
-    JobState.late: "provisioning is late: no cycle for more than three intervals",
-    JobState.failing: "the last cycle failed as a whole",
-    JobState.never_run: "provisioning has never run: press *Start provisioning*",
-    JobState.paused: "provisioning is stopped: no leaver is sent. Press *Start provisioning*",
-    JobState.quarantine: "provisioning is in quarantine: Entra tries only now and then",
-    JobState.unknown: "Entra shows a state that is not documented",
-}
 
 REASONS = {
     "EncounteredBaseEscrowThreshold": "too many people failed",
@@ -64,7 +50,7 @@ REASONS = {
 def entra_of(tenant: Tenant) -> Entra:
     """Return the way to Entra. :raises SettingsError: it is not set."""
     if tenant.entra is None:
-        raise SettingsError(NOT_SET)
+        raise SettingsError(ENTRA_NOT_SET)
     return tenant.entra
 
 

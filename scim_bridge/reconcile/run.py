@@ -21,15 +21,12 @@ from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progre
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.pairs import forget_abandoned
 from scim_bridge.storage.runs import RECONCILE, Run, Schedules
-from scim_bridge.tenant import Tenant
+from scim_bridge.tenant import ENTRA_NOT_SET, Tenant
 
 if TYPE_CHECKING:
     from scim2_models import ScimProvider
 
 log = get_logger(__name__)
-
-ENTRA_NOT_SET = "Entra is not read: set the settings of [entra], as `scim-bridge settings example` explains"
-
 
 ABANDONED_AFTER = timedelta(days=1)
 """Age at which the rows that an unfinished run loaded are removed, even if that run still goes on."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.bootstrap import build_client
+from scim_bridge.clients import build_client
 from scim_bridge.errors import TransientError
 from scim_bridge.http import keys
 from scim_bridge.http.exchange import pooled_sessions

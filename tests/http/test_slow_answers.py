@@ -12,7 +12,7 @@ from math import inf
 
 import pytest
 
-from scim_bridge.bootstrap import build_client
+from scim_bridge.clients import build_client
 from scim_bridge.errors import EntraError, TransientError
 from scim_bridge.graph.client import GraphClient
 from scim_bridge.graph.config import ClientSecret, GraphConfig
