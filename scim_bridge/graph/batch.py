@@ -48,7 +48,7 @@ class BatchingClient(GraphClient):
             failures += any(each.status >= 500 for each in refused)
             if failures >= MAX_TRIES:
                 raise error_of(refused[0], what, None)
-            # All of them wait for the one that is told to wait longest.
+            # All of them wait for the longest time that Graph asks for.
             told = [retry_after_seconds(each.headers.get("Retry-After"), self._now()) for each in refused]
             longest = max((each for each in told if each is not None), default=None)
             self._pause(2.0 ** (tries - 1), began, longest, partial(error_of, refused[0], what, None))

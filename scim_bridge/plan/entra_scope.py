@@ -1,4 +1,4 @@
-"""The scoping filter of Entra's mapping: whom it lets through, as far as that can be judged."""
+"""The scoping filter of Entra's mapping: which users it lets through, as far as that can be judged."""
 
 from scim_bridge.domain.entra_people import DirectoryUser
 from scim_bridge.domain.values import JsonObject
@@ -22,7 +22,7 @@ def scope_of(schema: JsonObject) -> Scope:
                 scope = mapping.get("scope")
                 groups = _objects(scope.get("groups")) if isinstance(scope, dict) else []
                 found = (tuple(map(_clause, _objects(group.get("clauses")))) for group in groups)
-                # Whom a group without a clause lets through is not documented.
+                # Which users a group without a clause lets through is not documented.
                 return tuple(group or (UNKNOWN,) for group in found)
     return ()
 

@@ -139,7 +139,7 @@ class Believed:
 
     assignments_known: bool
     filter_proved: bool = False
-    """Whether a user whom the scoping filter leaves out is believed: what was not read passes no filter, either."""
+    """Whether a verdict of the scoping filter is believed: what was not read passes no filter, either."""
 
     present: frozenset[str] = frozenset()
     """The attributes in which at least one user has a value: only these were really read."""

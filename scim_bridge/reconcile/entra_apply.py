@@ -43,7 +43,7 @@ FRESH_SECONDS = 300.0
 """How old the assignments may be that a repair relies on: deliveries in between take their time."""
 
 MOST_UNREAD = 3
-"""After so many people in a row whom Graph does not show, the others are not asked for."""
+"""After so many failed reads in a row, the other people are not asked for."""
 
 ENTRA_MOVED = "Entra sent something for this person since the plan was made: run `reconcile --with-entra` again"
 GRAPH_MOVED = "Entra shows something else by now: run `reconcile --with-entra` again"
