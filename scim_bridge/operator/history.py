@@ -31,6 +31,8 @@ ALSO: Mapping[str, str] = {
     "certificate-repeated": "The source sent a certificate again that Ditio had refused",
 }
 
+CERTIFICATES = "certificates"
+
 ASKED: Mapping[str, str] = {
     OperationName.create: "create the employee",
     OperationName.patch: "change the profile",

@@ -12,14 +12,13 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import BridgeError, NotFound, OperationMissing
 from scim_bridge.logs import bound
+from scim_bridge.operator.history import CERTIFICATES
 from scim_bridge.plan.limits import HourlyLimits
 from scim_bridge.storage.excerpt import excerpt_of
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.schema import in_memory
 from scim_bridge.tenant import Budget, Ditio, Tenant, wanted_claims
-
-CERTIFICATES = "certificates"
 
 ACCEPTED = 204
 """What Ditio would have answered: done, and no employee shown."""

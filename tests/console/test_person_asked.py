@@ -9,7 +9,7 @@ from scim_bridge.errors import NotFound
 from scim_bridge.operator.preview import Preview, preview_of
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
-from scim_bridge.web.console import person_asked
+from scim_bridge.web.console import people
 from tests.companies import Companies
 from tests.conftest import Clock
 from tests.console.conftest import CONSOLE, SignsIn, person_id, signed_in
@@ -74,7 +74,7 @@ def test_graph_that_is_down_is_told_and_the_page_is_there(entra: EntraWorld):
 
 def test_graph_that_is_slow_is_given_up(entra: EntraWorld, monkeypatch: pytest.MonkeyPatch):
     entra.provisions(a_user())
-    monkeypatch.setattr(person_asked, "ENTRA_SECONDS", 0.0)
+    monkeypatch.setattr(people, "ENTRA_SECONDS", 0.0)
 
     answer = signed_in(entra).post(f"people/{person_id(entra, '1042')}/entra")
 

@@ -16,7 +16,6 @@ from scim_bridge.web.console import (
     first_day,
     overview,
     people,
-    person_asked,
     repair,
     waiting,
 )
@@ -64,8 +63,8 @@ PAGES: tuple[Page, ...] = (
     Page("person_retry", "people/<person_id>/retry", people.retry, section="people", is_form=True),
     Page("person_stop", "people/<person_id>/hands-off", people.stop, section="people", is_form=True),
     Page("person_resume", "people/<person_id>/hands-off/clear", people.resume, section="people", is_form=True),
-    Page("person_entra", "people/<person_id>/entra", person_asked.show_entra, "", "people", is_form=True, for_all=True),
-    Page("person_preview", "people/<person_id>/preview", person_asked.show_preview, section="people", is_form=True),
+    Page("person_entra", "people/<person_id>/entra", people.show_entra, "", "people", is_form=True, for_all=True),
+    Page("person_preview", "people/<person_id>/preview", people.show_preview, section="people", is_form=True),
     Page("waiting", "waiting", waiting.show, title="Waiting"),
     Page("waiting_cause", "waiting/<state>/<reason>", waiting.show_cause, section="waiting"),
     Page("waiting_retry", "waiting/retry", waiting.retry, section="waiting", is_form=True),

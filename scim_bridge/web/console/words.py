@@ -9,7 +9,6 @@ from scim_bridge.domain.outcome import BY_REASON, DUE, Explanation, State
 from scim_bridge.domain.person import GuardedChange
 from scim_bridge.operator import history
 from scim_bridge.operator.person import SUPPLIED
-from scim_bridge.operator.preview import CERTIFICATES
 from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.refusals import REFUSED
@@ -190,7 +189,7 @@ def event(entry: Entry, changed: history.Changed) -> str:
 
 def asked(what: str) -> str:
     """Return a call to Ditio in words, with a capital letter."""
-    said = gettext("send certificates") if what == CERTIFICATES else gettext(history.ASKED.get(what, what))
+    said = gettext("send certificates") if what == history.CERTIFICATES else gettext(history.ASKED.get(what, what))
     return f"{said[:1].upper()}{said[1:]}"
 
 
