@@ -27,6 +27,12 @@ ACTIONS = [
     "pause",
     "resume",
     "end-sessions",
+    "drift/compare",
+    "drift/a-plan/approved",
+    "drift/a-plan/stopped",
+    "first-day/find",
+    "first-day/decide",
+    "first-day/link",
 ]
 
 
