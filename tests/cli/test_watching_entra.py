@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scim_bridge.cli import worker
-from scim_bridge.cli.worker import watch, watch_all
+from scim_bridge.cli.schedules import watch, watch_all
 from scim_bridge.domain.entra import Job
 from scim_bridge.errors import EntraError
 from scim_bridge.sandbox.gateway import Fault

@@ -33,6 +33,12 @@ ACTIONS = [
     "doctor/run",
     "certificates/import/check",
     "certificates/import/apply",
+    "drift/compare",
+    "drift/a-plan/approved",
+    "drift/a-plan/stopped",
+    "first-day/find",
+    "first-day/decide",
+    "first-day/link",
 ]
 
 
