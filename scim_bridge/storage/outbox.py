@@ -73,7 +73,7 @@ def _due(now: Any) -> dict[str, Any]:
 # Built once: each write executes them.
 _now, _until = bindparam("now", type_=people.c.due_at.type), bindparam("until", type_=people.c.due_at.type)
 _person = update(people).where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
-_lease = bindparam("lease_id")
+_lease: Any = bindparam("lease_id")
 _due_again = _person.values({**_due(_now), "detail": bindparam("detail_of")})
 _MARK_DUE, _MARK_DUE_FOR_REQUEST = Prepared(_due_again), Prepared(_due_again.values(request_id=bindparam("request")))
 _free = people.c.leased_until.is_(None) | (people.c.leased_until <= _now)
