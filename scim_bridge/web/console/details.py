@@ -2,8 +2,8 @@
 
 Why a person waits, why a row was skipped and why a guard stopped a run is stored as the commands print it. The
 catalogue `*.details.po` has each sentence of the code that makes them, with its places in braces. A text that fits a
-sentence is shown in the language of the reader, and so is what stands in its places. What fits none is not the bridge's,
-such as Ditio's own words: it stays as it is, and is marked as English.
+sentence is shown in the language of the reader, and so is what stands in its places. What fits none is not the
+bridge's, such as Ditio's own words: it stays as it is, and is marked as English.
 """
 
 import re
