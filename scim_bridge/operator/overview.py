@@ -114,8 +114,8 @@ class Bar:
 
 
 def happened(s: Session) -> list[Counted]:
-    """Return what happened by hour, in all the time that charts show."""
-    return s.history.counted(s.now - LONGEST)
+    """Return what happened in all the time that charts show, which ends with this hour."""
+    return s.history.counted(s.now - LONGEST + timedelta(hours=1))
 
 
 def bars(found_by_hour: Sequence[Counted], now: datetime, span: timedelta, count: int) -> list[Bar]:
@@ -125,7 +125,7 @@ def bars(found_by_hour: Sequence[Counted], now: datetime, span: timedelta, count
     begin = end - count * span
     found = [Bar(begin + number * span, 0, 0, 0) for number in range(count)]
     for each in found_by_hour:
-        number = int((each.hour - begin).total_seconds()) // 3600 // hours
+        number = int((each.begins - begin).total_seconds()) // 3600 // hours
         if 0 <= number < count:
             bar = found[number]
             found[number] = Bar(bar.begins, bar.sent + each.done, bar.refused + each.refused, bar.said + each.said)

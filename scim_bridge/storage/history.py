@@ -44,9 +44,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What happened in one hour."""
+    """What happened in one span of time."""
 
-    hour: datetime
+    begins: datetime
     said: int
     """Writes of Entra."""
 
@@ -57,7 +57,7 @@ class Counted:
     """Calls to Ditio that were not."""
 
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 IS_SAID = and_(history.c.what >= "user-", history.c.what < "user.")
 """Whether Entra wrote. A full stop is the next character after a hyphen."""
@@ -115,9 +115,10 @@ class History(Repository):
             yield PersonId(row.person_id), _entry(row)
 
     def counted(self, since: datetime) -> list[Counted]:
-        """Return how many calls to Ditio and writes of Entra there were by hour, from the hour of a moment on.
+        """Return how many calls to Ditio and writes of Entra there were, from the hour of a moment on.
 
-        Hours in which nothing happened are left out. Only the index `ix_history_activity` is read.
+        They are counted by hour in the last 24 hours, and by day or hour before. Spans in which nothing happened are
+        left out. Only the index `ix_history_activity` is read.
         """
         of_us, first = history.c.tenant == self._tenant, since.replace(minute=0, second=0, microsecond=0)
         is_done = ~IS_SAID & (history.c.outcome == "done")
@@ -126,14 +127,15 @@ class History(Repository):
             hour = func.date_trunc("hour", history.c.at, "UTC", type_=history.c.at.type)
             query = select(hour, *counts).where(of_us, history.c.at >= first, IS_ACTIVITY).group_by(hour)
             return [_counted(row[0], row[1], row[2], row[3]) for row in self._connection.execute(query.order_by(hour))]
-        # To group the rows takes twice as long as to read them hour by hour.
+        # To group the rows takes twice as long as to read them span by span: whole days before the last one.
         within = select(*counts).where(of_us, IS_ACTIVITY, history.c.at >= bindparam("begin", type_=history.c.at.type))
         within = within.where(history.c.at < bindparam("end", type_=history.c.at.type))
-        found = []
-        for number in range(int((self._now - first) / HOUR) + 1):
-            begin = first + number * HOUR
-            row = self._connection.execute(within, {"begin": begin, "end": begin + HOUR}).one()
+        found, begin, last_day = [], first, self._now.replace(minute=0, second=0, microsecond=0) + HOUR - DAY
+        while begin <= self._now:
+            end = begin + HOUR if begin >= last_day else min(begin + DAY, last_day)
+            row = self._connection.execute(within, {"begin": begin, "end": end}).one()
             found.append(_counted(begin, row[0], row[1], row[2]))
+            begin = end
         return [each for each in found if each.said or each.done or each.refused]
 
     def last_before(self, person_id: PersonId, moment: datetime, what: Collection[str]) -> Entry | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from uuid import uuid4
 
@@ -89,7 +90,8 @@ def pattern_in(
     :param post: POSTs one person, and what belongs to him.
     :raises BridgeError: a row would differ from what a POST stores.
     """
-    database = Database(f"sqlite:///{folder / 'pattern.db'}")
+    # Another pattern may be made in the same folder.
+    database = Database(f"sqlite:///{Path(mkdtemp(dir=folder)) / 'pattern.db'}")
     try:
         upgrade(database)
         add_token(database)

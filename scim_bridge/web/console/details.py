@@ -1,9 +1,9 @@
 """Sentences that the bridge has stored in English, as a page in another language tells them.
 
 Why a person waits, why a row was skipped and why a guard stopped a run is stored as the commands print it. The
-catalogue `*.details.po` has each sentence of the code that makes them, with its places in braces. The reader gets a text
-that fits a sentence in their language, and so what stands in its places. What fits none is not the bridge's, such as
-Ditio's own words: it stays as it is, and is marked as English.
+catalogue `*.details.po` has each sentence of the code that makes them, with its places in braces. A text that fits a
+sentence is shown in the language of the reader, and so is what stands in its places. What fits none is not the
+bridge's, such as Ditio's own words: it stays as it is, and is marked as English.
 """
 
 import re
