@@ -17,7 +17,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from scim_bridge import logs, traces
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Address, Options, address_of, bind_option, listen
-from scim_bridge.cli.worker import Heartbeat
+from scim_bridge.cli.heartbeat import Heartbeat
 from scim_bridge.sandbox import graph
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.directory import people as invented

@@ -25,7 +25,7 @@ PARTS = (
     Part("read the body: validate", (("scim/service.py", "BridgeService.read_patch"),)),
     Part("read the user, locked", (("scim/storage.py", "BridgeStorage.parted"),)),
     Part("apply the operations", (("scim/service.py", "BridgeService.apply_patch"),)),
-    Part("resource to row: dump, fold keys", (("scim/resources.py", "Rows.row"),)),
+    Part("resource to row: dump, fold keys", (("web/scim/rows.py", "Rows.row"),)),
     Part("intake", (("delivery/intake.py", "Intake.user_changed"),)),
     Part("store the document, audit", (("scim/storage.py", "BridgeStorage.change"),)),
     Part("count how the client departs from the RFCs", (("storage/resources.py", "Quirks.count"),)),

@@ -25,7 +25,7 @@ PARTS = (
     Part("read how far delivery is", (("scim/storage.py", "BridgeStorage.delivery_views"),)),
     Part("commit", COMMIT),
     Part("read the body: validate", (("scim/service.py", "BridgeService.read_creation"),)),
-    Part("resource to row: dump, fold keys", (("scim/resources.py", "Rows.made"),)),
+    Part("resource to row: dump, fold keys", (("web/scim/rows.py", "Rows.made"),)),
     Part("intake: map to an employee", (("scim_bridge/tenant.py", "Tenant.desired"),)),
     Part("intake: person, claims, due, history", (("delivery/intake.py", "Intake.user_created"),)),
     Part("insert the document", (("scim/storage.py", "BridgeStorage.add"),)),

@@ -5,7 +5,8 @@ import os
 import pytest
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from scim_bridge.cli.worker import Heartbeat, Stop, through_trouble
+from scim_bridge.cli.heartbeat import Heartbeat
+from scim_bridge.cli.worker import Stop, through_trouble
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind

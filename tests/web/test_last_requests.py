@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import event
 
-from scim_bridge.cli.worker import Heartbeat
+from scim_bridge.cli.heartbeat import Heartbeat
 from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind
 from tests.web.issuer import Issuer, entra_claims
 from tests.world import BRIDGE, TOKEN, World

@@ -16,7 +16,7 @@ from scim_bridge.scim.provider import build_provider
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
 from scim_bridge.scim.resources import Identity, document_of, resource_of
 from scim_bridge.scim.schema import is_complete, shape_of
-from scim_bridge.web.scim.resources import Rows
+from scim_bridge.web.scim.rows import Rows
 from tests.storage import filter_cases as cases
 from tests.thorough import either
 

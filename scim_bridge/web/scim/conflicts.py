@@ -11,7 +11,7 @@ from scim_bridge.scim.resources import (
     Identity,
 )
 from scim_bridge.storage.resources import StoredResource, Taken
-from scim_bridge.web.scim.resources import identity_of
+from scim_bridge.web.scim.rows import identity_of
 
 
 def check_version(stored: StoredResource, expected_version: str | None) -> None:

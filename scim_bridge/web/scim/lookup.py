@@ -22,7 +22,7 @@ from scim_bridge.scim.resources import folded
 from scim_bridge.scim.schema import AttributeSchema, Kind, shape_of
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.resources import LOOKUPS, NUMBER, WORK_ADDRESS, StoredResource
-from scim_bridge.web.scim.resources import identity_of
+from scim_bridge.web.scim.rows import identity_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
