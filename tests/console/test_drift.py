@@ -59,6 +59,16 @@ def test_a_viewer_sees_no_birth_date_and_no_command(world: World, signs_in: Sign
             assert (birth_date in told) is seen, (role, birth_date)
 
 
+def test_a_certificate_is_told_in_words(world: World, signs_in: SignsIn, edited: Report):
+    """A plan has it in one text, as a packed slot; a part that is missing is left out."""
+    has, wants = "7;2024-01-01;2026-03-22;G1; G4", ";2024-01-01;2031-03-22;"
+    store(world, Drift(Kind.certificate, Cause.edited_in_ditio, "1", "u", "Byggekort", wants, acknowledged=has))
+    told = signs_in().get("drift/a-plan").text
+
+    assert "<del>number 7, issued on 1 Jan 2024, valid until 22 Mar 2026, G1; G4</del>" in told
+    assert "<ins>issued on 1 Jan 2024, valid until 22 Mar 2031</ins>" in told
+
+
 def test_a_repaired_plan_says_what_became_of_each_row(world: World, signs_in: SignsIn, edited: Report):
     world.parts.reconciliations["default"].run(Request(apply=True, plan_id=edited.run.id))
     told = signs_in().get(f"drift/{edited.run.id}").text

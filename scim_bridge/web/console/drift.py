@@ -1,6 +1,7 @@
 """The pages of drift: runs of `reconcile`, their schedule, and a plan as a readable list of differences by person."""
 
 from collections.abc import Mapping
+from datetime import date
 
 from flask import request
 from werkzeug.exceptions import NotFound
@@ -11,7 +12,7 @@ from scim_bridge.domain.employee import Field
 from scim_bridge.operator import repair
 from scim_bridge.operator.drift import apply_command, plan_page, report_of, runs, schedule
 from scim_bridge.reconcile.report import CAUSES, DRIFT, FAILED, IN_SYNC, STOPPED
-from scim_bridge.web.console import words
+from scim_bridge.web.console import language, words
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
 
@@ -166,10 +167,28 @@ def found_of(row: Drift) -> object:
     """Return what Ditio has, where that says more than the sentence; of a certificate, what it accepted last."""
     if row.field == LOGIN or row.kind in OF_ENTRA | {Kind.missing, Kind.stuck_delivery}:
         return None
-    return row.acknowledged if row.kind is Kind.certificate else row.found
+    return _certificate(row.acknowledged) if row.kind is Kind.certificate else row.found
 
 
 def wanted_of(row: Drift) -> object:
     """Return what is wanted, where that says more than the sentence."""
     says_more = row.kind in (Kind.field, Kind.certificate, Kind.should_be_inactive, Kind.should_be_active)
-    return row.wanted if says_more and row.field != LOGIN else None
+    wanted = _certificate(row.wanted) if row.kind is Kind.certificate else row.wanted
+    return wanted if says_more and row.field != LOGIN else None
+
+
+def _certificate(packed: object) -> object:
+    """Return a certificate in words, from the one text that a plan has for it."""
+    parts = str(packed).split(";", 3)
+    try:
+        number, issued, until, notes = parts
+        days = [language.day(date.fromisoformat(issued)), language.day(date.fromisoformat(until)) if until else ""]
+    except ValueError:
+        return packed
+    said = [
+        gettext("number %(number)s") % {"number": number} if number else "",
+        gettext("issued on %(day)s") % {"day": days[0]},
+        gettext("valid until %(day)s") % {"day": days[1]} if days[1] else "",
+        notes,
+    ]
+    return ", ".join(filter(None, said))
