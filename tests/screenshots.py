@@ -1,4 +1,4 @@
-"""Pictures of every page of the console, on a company of 2,000 simulated people: `python -m tests.screenshots FOLDER`.
+"""Pictures of the pages of the console, on a company of 2,000 simulated people: `python -m tests.screenshots FOLDER`.
 
 Each page is taken on a desktop and on a phone, light and dark, in English and in Norwegian.
 """
@@ -32,10 +32,16 @@ PAGES = {
     "drift": "drift",
     "plan": "drift/{plan}",
     "plan-that-a-guard-stopped": "drift/{stopped}",
+    "repair-of-all": "drift/{plan}/repair?all=1",
+    "how-far-a-repair-is": "drift/{plan}/progress",
+    "connect-entra": "connect",
+    "first-day": "first-day",
     "certificates": "certificates?within=90",
+    "import-of-certificates": "certificates/import",
     "who-lacks-what": "certificates/lacking?required=Byggekort&required=Truck",
     "audit": "audit",
     "settings": "settings",
+    "doctor": "doctor",
     "no-one-found": "people?q=no-such-person",
     "not-there": "people/unknown",
 }
