@@ -100,6 +100,21 @@ class _InTime(HTTPConnection):
     """
 
     _deadline: Deadline | None = None
+    _is_made = False
+
+    def connect(self) -> None:
+        """Connect, through the proxy if there is one."""
+        self._is_made = False
+        super().connect()
+        self._is_made = True
+
+    @property
+    def has_connected_to_proxy(self) -> bool:
+        """Whether the proxy was reached, also after the connection broke: then a request may have been sent.
+
+        urllib3 forgets it, and says of any connection that broke that the proxy could not be reached.
+        """
+        return self._is_made or super().has_connected_to_proxy
 
     @property
     def response_class(self) -> Callable[..., AnswerInTime]:  # type: ignore[override]  # A class in http.client.
