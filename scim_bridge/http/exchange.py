@@ -69,6 +69,10 @@ class _Session(requests.Session):
         super().__init__()
         self._found: dict[tuple[str, str, bool | None], Mapping[str, Any]] = {}
 
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return None: no redirect is followed. Plain requests looks where each leads, and fails if that is no URL."""
+        return None
+
     def merge_environment_settings(  # Its types are private to requests.
         self, url: str | bytes | None, proxies: Any, stream: bool | None, verify: Any, cert: Any
     ) -> Any:
