@@ -69,6 +69,10 @@ class _Session(requests.Session):
         super().__init__()
         self._found: dict[tuple[str, str, bool | None], Mapping[str, Any]] = {}
 
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return None: no redirect is followed. Plain requests looks where each leads, and fails if that is no URL."""
+        return None
+
     def merge_environment_settings(  # Its types are private to requests.
         self, url: str | bytes | None, proxies: Any, stream: bool | None, verify: Any, cert: Any
     ) -> Any:
@@ -100,6 +104,21 @@ class _InTime(HTTPConnection):
     """
 
     _deadline: Deadline | None = None
+    _is_made = False
+
+    def connect(self) -> None:
+        """Connect, through the proxy if there is one."""
+        self._is_made = False
+        super().connect()
+        self._is_made = True
+
+    @property
+    def has_connected_to_proxy(self) -> bool:
+        """Whether the proxy was reached, also after the connection broke: then a request may have been sent.
+
+        urllib3 forgets it, and says of any connection that broke that the proxy could not be reached.
+        """
+        return self._is_made or super().has_connected_to_proxy
 
     @property
     def response_class(self) -> Callable[..., AnswerInTime]:  # type: ignore[override]  # A class in http.client.

@@ -22,6 +22,7 @@ class _Compiled:
     """Turns a value into what the driver takes, for parameters whose type asks for that."""
 
     constants: Mapping[str, Any]
+    """What the statement itself says; never a value that a row has to give."""
 
     def parameters(self, row: Row) -> Any:
         processors, constants = self.processors, self.constants
@@ -47,6 +48,7 @@ class Prepared:
         """Execute it with the parameters of one row, or of several with the same names.
 
         :raises DBAPIError: as `Connection.execute` does.
+        :raises KeyError: a row has no value for a parameter.
         """
         several = None if isinstance(rows, Mapping) else rows
         first = rows if isinstance(rows, Mapping) else rows[0]
@@ -66,6 +68,8 @@ def _compiled(statement: Insert | Update | Delete, dialect: Dialect, names: tupl
     made: Any = statement.compile(dialect=dialect, column_keys=list(names))
     if made.insert_prefetch or made.update_prefetch:
         raise ValueError("a column has a default of Python's, which a statement that is compiled once does not know")
+    required = {name for bind, name in made.bind_names.items() if bind.required}
+    said = made.construct_params(_check=False)
     processors = {}
     for bind, name in made.bind_names.items():
         process = bind.type.dialect_impl(dialect).bind_processor(dialect)
@@ -76,5 +80,5 @@ def _compiled(statement: Insert | Update | Delete, dialect: Dialect, names: tupl
         names=tuple(made.positiontup) if made.positional else tuple(made.bind_names.values()),
         is_positional=bool(made.positional),
         processors=processors,
-        constants=made.construct_params(_check=False),
+        constants={name: value for name, value in said.items() if name not in required},
     )

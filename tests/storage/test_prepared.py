@@ -73,6 +73,20 @@ def test_a_parameter_may_stand_in_several_places_and_constants_stay(things: Data
         assert Prepared(delete(THINGS)).execute(s.connection, {}).rowcount == 2
 
 
+def test_a_row_without_a_value_is_refused(things: Database):
+    """No value is made up, not even in the second row of several: a column that is to be empty says so."""
+    made = Prepared(insert(THINGS))
+    changed = Prepared(update(THINGS).where(THINGS.c.id == bindparam("which")).values(count=bindparam("new")))
+    with things.write() as s:
+        made.execute(s.connection, {"id": "a", "count": 1})
+        with pytest.raises(KeyError, match="count"):
+            made.execute(s.connection, [{"id": "b", "count": 2}, {"id": "c"}])
+        with pytest.raises(KeyError, match="new"):
+            changed.execute(s.connection, {"which": "a"})
+
+    assert rows(things) == [("a", None, None, 1)]
+
+
 def test_its_error_is_the_librarys_and_hides_the_values(things: Database):
     made, row = Prepared(insert(THINGS)), {"id": "a", "said": "a secret"}
     with things.write() as s:
