@@ -11,6 +11,7 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.operator.drift import Differing, by_person
 from scim_bridge.operator.waiting import is_paused
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded
+from scim_bridge.reconcile.apply import may_go_on
 from scim_bridge.reconcile.report import find_plan, who
 from scim_bridge.storage.asked import COMPARE, REPAIR, AskedRun
 from scim_bridge.storage.database import Session
@@ -39,6 +40,9 @@ EFFECTS: Mapping[Kind, Effect] = {
     Kind.stuck_delivery: Effect.tries,
 }
 """The effect of each kind that can be repaired."""
+
+AT_ONCE = 500
+"""How many rows are looked for in one statement."""
 
 PAUSED = "Deliveries are paused, so nothing can be repaired: resume them first."
 GOES_ON = "A repair of this company goes on already: wait until it has ended, or stop it."
@@ -80,7 +84,7 @@ class Choice:
     """Grouped by person; without those that were repaired, or approved already."""
 
     stopped: str | None
-    """Why a guard stops it: figure and limit. What was repaired of the plan before counts too."""
+    """Why a guard stops it: figure and limit. What was repaired or begun of the plan before counts too."""
 
     def people_by_effect(self) -> Mapping[Effect, Sequence[Sequence[Drift]]]:
         """Return the rows of each person, by effect; the gravest effect first."""
@@ -103,7 +107,11 @@ def choice(s: Session, plan: str, selection: Selection, limits: Limits) -> Choic
     chosen: list[Drift] = []
     for _, some in groupby(items.all() if selection.people is None else items.of_people(selection.people), key=who):
         chosen += [row for row in selection.of(list(some)) if _is_left(row, outcomes, approved)]
-    return Choice(run, chosen, _stopped(run, chain(items.repaired(), chosen), limits))
+    # What a worker goes on with, such as after Ditio was down, is as good as repaired; each row counts once.
+    known = {row.position for row in chosen}
+    going_on = [each for each, why in outcomes.items() if why is not None and may_go_on(why) and each not in known]
+    begun = chain.from_iterable(items.of(going_on[at : at + AT_ONCE]) for at in range(0, len(going_on), AT_ONCE))
+    return Choice(run, chosen, _stopped(run, chain(items.repaired(), begun, chosen), limits))
 
 
 def _is_left(row: Drift, outcomes: Mapping[int, str | None], approved: Collection[int]) -> bool:

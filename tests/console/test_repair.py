@@ -8,10 +8,11 @@ import pytest
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.reconcile import apply
-from scim_bridge.reconcile.apply import ENTRA_MOVED
+from scim_bridge.reconcile.apply import ENTRA_MOVED, NOT_SETTLED
 from scim_bridge.reconcile.asked import Asked
 from scim_bridge.reconcile.report import Report, Request
 from scim_bridge.sandbox.entra import EntraUser
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.asked import AskedRun
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.plans import APPROVED, blank_person
@@ -380,6 +381,24 @@ def test_the_guard_is_not_passed_in_slices(world: World, users: list[EntraUser],
 
     assert answer.status_code == 409
     assert "A guard stops this repair" in answer.text
+
+
+def test_the_guard_is_not_passed_in_slices_while_ditio_is_down(world: World, users: list[EntraUser], signs_in: SignsIn):
+    """What a worker continues later was begun, though it has not settled: the next part counts it."""
+    del world.ditio.company.employees["1001"]
+    world.restarts_with(**CONSOLE, reconcile={"max_changes": 2})
+    plan = compared(world).run.id
+    kari = signs_in()
+    world.ditio.faults.plan(Fault(kind="status", method="PATCH", status=503, times=99))
+    for number in ("1002", "1003"):
+        approves(kari, plan, f"who={position(world, plan, number)}")
+        works(world)
+    assert list(outcomes(world, plan).values()) == [NOT_SETTLED] * 2
+
+    told = kari.get(f"drift/{plan}/repair?who={position(world, plan, '1001')}").text
+    assert "3 differences would be repaired" in told
+    # Who is tried again is not counted twice.
+    assert "A guard stops" not in kari.get(f"drift/{plan}/repair?who={position(world, plan, '1002')}").text
 
 
 def test_what_ditio_showed_is_believed_once_it_is_confirmed(world: World, users: list[EntraUser], signs_in: SignsIn):
