@@ -68,6 +68,8 @@ class DriftApplying:
 
     tenant: Tenant
     plan_id: str
+    only_approved: bool = False
+    """Whether rows are left alone whose approval in the console was withdrawn meanwhile."""
 
     def apply(self, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
         """Repair these rows, and store the outcome of each beside the plan.
@@ -84,6 +86,9 @@ class DriftApplying:
     def _repair(self, person_id: PersonId, rows: list[Drift]) -> None:
         lease = self.tenant.new_id()
         with self.tenant.write() as s:
+            # In the transaction of the mark: what was stopped by then is not begun.
+            if self.only_approved and not (rows := s.plan(self.plan_id).still_approved(rows)):
+                return
             record = s.people.get(person_id, lock=True)
             refusal = self._mark(s, record, rows, lease)
             if refusal is not None:
@@ -195,20 +200,21 @@ class PlanRepairing:
         of_entra = [item for item in chosen if item.kind in OF_ENTRA]
         others = [item for item in chosen if item.kind is not Kind.certificate and item.kind not in OF_ENTRA]
         applying, in_batches = (
-            DriftApplying(self.tenant, self.plan.id),
+            DriftApplying(self.tenant, self.plan.id, only_approved=request.approved),
             CertificateApplying(self.tenant, self.run_id),
         )
-        kept = self._still_approved if request.approved else iter
-        applying.apply(kept(others), lambda count: progress("repairing", count, len(chosen)))
+        applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
         in_batches.apply(
             self.plan.id,
-            list(kept(certificates)),
+            self._still_approved(certificates) if request.approved else certificates,
             lambda count: progress("repairing", len(others) + count, len(chosen)),
         )
         if of_entra and self.provider is not None:
             begun = len(others) + len(certificates)
-            repairing = EntraRepairing(self.tenant, self.run_id, self.plan.id, self.provider)
-            repairing.apply(kept(of_entra), lambda count: progress("repairing", begun + count, len(chosen)))
+            repairing = EntraRepairing(
+                self.tenant, self.run_id, self.plan.id, self.provider, only_approved=request.approved
+            )
+            repairing.apply(of_entra, lambda count: progress("repairing", begun + count, len(chosen)))
         if request.plan_id is None and request.only in (None, Kind.certificate):
             again = in_batches.assert_again(person_id)
             log.info("reconcile.reasserted", certificates=again)
@@ -220,10 +226,9 @@ class PlanRepairing:
     def _still_approved(self, items: Iterable[Drift]) -> Iterator[Drift]:
         """Yield the rows whose approval was not withdrawn, person by person: an operator can stop a long repair."""
         for _, some in groupby(items, key=who):
-            rows = list(some)
             with self.tenant.read() as s:
-                approved = s.plan(self.plan.id).is_approved(_places(rows))
-            yield from (row for row in rows if row.position in approved)
+                approved = s.plan(self.plan.id).still_approved(list(some))
+            yield from approved
 
     def _settle_left(self, approved: Sequence[int]) -> None:
         """Settle the approved rows that could not be repaired, such as blanked ones, so that none waits for ever."""

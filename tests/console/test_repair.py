@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
-from scim_bridge.reconcile import apply
+from scim_bridge.reconcile import apply, certificates
 from scim_bridge.reconcile.apply import ENTRA_MOVED, NOT_SETTLED
 from scim_bridge.reconcile.asked import Asked
 from scim_bridge.reconcile.report import Report, Request
@@ -23,6 +24,7 @@ from tests.conftest import Clock
 from tests.console.company import person
 from tests.console.conftest import CONSOLE, SignsIn, Visitor, person_id, signed_in
 from tests.console.test_drift import compared, store
+from tests.scenarios.test_certificate_drift import a_company
 from tests.world import World
 
 WHY = {"reason": "agreed with payroll"}
@@ -565,13 +567,32 @@ def test_a_repair_is_stopped_between_two_people(
     monkeypatch.setattr(apply, "deliver_person", and_stop)
     works(world)
 
-    assert 1 <= len(done) <= 2  # The next person is read before the one before is begun.
-    assert titles(world, "1003") == ["Sjef"]
+    assert len(done) == 1
+    assert titles(world, "1001", "1002", "1003") == [WANTED[0], "Sjef", "Sjef"]
     assert deeds(world) == [("applied", "Kari", "agreed with payroll"), ("dropped", "Kari", "the wrong plan")]
     monkeypatch.undo()
     approves(kari, plan)
     works(world)
     assert "Sjef" not in titles(world, "1001", "1002", "1003")
+
+
+def test_certificates_are_stopped_between_two_batches(world: World, signs_in: SignsIn, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(certificates, "BATCH", 1)
+    a_company(world)
+    plan = compared(world).run.id
+    kari = signs_in()
+    approves(kari, plan)
+    send = certificates._send
+
+    def and_stop(*of: Any) -> None:
+        send(*of)
+        kari.post(f"drift/{plan}/stopped", reason="the wrong plan")
+
+    monkeypatch.setattr(certificates, "_send", and_stop)
+    works(world)
+
+    assert len(world.ditio.certificates) == 1
+    assert list(outcomes(world, plan).values()) == [None]
 
 
 def test_a_repair_that_no_worker_has_begun_is_stopped_at_once(world: World, signs_in: SignsIn, plan: str):
