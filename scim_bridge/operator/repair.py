@@ -7,6 +7,7 @@ from itertools import chain, groupby
 
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator.drift import Differing, by_person
 from scim_bridge.operator.waiting import is_paused
@@ -39,7 +40,17 @@ EFFECTS: Mapping[Kind, Effect] = {
     Kind.certificate: Effect.certificates,
     Kind.stuck_delivery: Effect.tries,
 }
-"""The effect of each kind that can be repaired."""
+"""The effect of each kind that can be repaired, unless it is about a certain field."""
+
+
+def effect_of(row: Drift) -> Effect:
+    """Return what the repair of a row does; the gravest that it may do."""
+    if row.kind is Kind.cleared_in_entra and row.field == Field.end_date:
+        return Effect.opens  # Who has left by that date is at work again without it (rule L4).
+    if row.kind is Kind.cleared_in_entra and row.field not in set(Field):
+        return Effect.certificates
+    return EFFECTS[row.kind]
+
 
 AT_ONCE = 500
 """How many rows are looked for in one statement."""
@@ -91,8 +102,8 @@ class Choice:
         found: dict[Effect, list[list[Drift]]] = {effect: [] for effect in Effect}
         for _, some in groupby(self.rows, key=who):
             rows = list(some)
-            for effect in dict.fromkeys(EFFECTS[row.kind] for row in rows):
-                found[effect].append([row for row in rows if EFFECTS[row.kind] is effect])
+            for effect in dict.fromkeys(map(effect_of, rows)):
+                found[effect].append([row for row in rows if effect_of(row) is effect])
         return {effect: people for effect, people in found.items() if people}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.employee import Field
 from scim_bridge.domain.person import PersonId
 from scim_bridge.reconcile import apply, certificates
 from scim_bridge.reconcile.apply import ENTRA_MOVED, NOT_SETTLED
@@ -162,6 +163,26 @@ def test_the_page_before_says_what_would_be_done_and_to_whom(world: World, signs
     assert "9999" not in told
     chosen = kari.get("drift/a-plan/repair?kind=left-without-notice&all=1").text
     assert "Repair 1 difference?" in chosen
+
+
+def test_the_page_before_says_what_clearing_would_do(world: World, signs_in: SignsIn):
+    """Without a leave date, who has left is employed again; without a slot, a certificate is withdrawn."""
+    cleared: dict[str, Any] = {"kind": Kind.cleared_in_entra, "cause": Cause.entra_sends_no_nulls}
+    store(
+        world,
+        Drift(**cleared, employee_number="1001", field=Field.end_date, found="2026-01-31", person_id=PersonId("a")),
+        Drift(**cleared, employee_number="1002", field="certificate1", found="C1", person_id=PersonId("b")),
+        Drift(**cleared, employee_number="1003", field=Field.email, found="u3@x.no", person_id=PersonId("c")),
+    )
+    told = signs_in().get("drift/a-plan/repair?all=1").text
+    parts = re.split(r'<section class="cause[^"]*" aria-labelledby="effect-(\w+)">', told)[1:]
+    said = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert {effect: re.findall(r">(100\d)<", text) for effect, text in said.items()} == {
+        "opens": ["1001"],
+        "changes": ["1003"],
+        "certificates": ["1002"],
+    }
+    assert "<del>u3@x.no</del> → <ins>nothing</ins>" in said["changes"]
 
 
 def test_only_the_chosen_people_are_repaired_and_the_others_can_be_later(world: World, signs_in: SignsIn, plan: str):
