@@ -111,9 +111,14 @@ class Pairs(Repository):
         row = self._connection.execute(select(exact, disputed).where(self._told())).one()
         return row[0], row[1]
 
-    def exact_after(self, after: str, limit: int) -> list[Pair]:
-        """Return the next exact pairs, in the order of their people's ids."""
+    def exact_after(self, after: str, limit: int, *, among: str | None = None) -> list[Pair]:
+        """Return the next exact pairs, in the order of their people's ids.
+
+        :param among: Only pairs that were exact in this run too.
+        """
         query = select(pairs).where(self._told(), pairs.c.why.is_(None), pairs.c.person_id > after)
+        if among is not None:
+            query = query.where(self._is_exact_in(among))
         return list(self._pairs(query.order_by(pairs.c.person_id).limit(limit)))
 
     def count_exact(self) -> int:
@@ -151,6 +156,13 @@ class Pairs(Repository):
 
     def _mine(self) -> ColumnElement[bool]:
         return and_(pairs.c.tenant == self._tenant, pairs.c.run_id == self._run_id)
+
+    def _is_exact_in(self, run_id: str) -> ColumnElement[bool]:
+        other = pairs.alias()
+        is_same = and_(other.c.person_id == pairs.c.person_id, other.c.employee_number == pairs.c.employee_number)
+        is_exact = and_(other.c.why.is_(None), other.c.by != SKIP)
+        of_run = and_(other.c.tenant == self._tenant, other.c.run_id == run_id)
+        return select(1).where(of_run, is_same, is_exact).correlate(pairs).exists()
 
     def _is(self, pair: Pair) -> ColumnElement[bool]:
         return and_(pairs.c.person_id == pair.person_id, pairs.c.employee_number == pair.employee_number)

@@ -45,9 +45,9 @@ def works(world: World) -> None:
             return Ended(run_of(world, asked).exit)
         author: Author | None = None
         lines: Iterable[Decision | Misfit] = ()
-        if asked.name == LINK:
-            author, lines = asked_for(world.database, tenant)
         try:
+            if asked.name == LINK:
+                author, lines = asked_for(world.database, tenant)
             with world.parts.adoption(tenant).run(apply_for=author, decisions=lines, keep=True) as found:
                 return Ended(2 if found.is_disputed else 0)
         except BridgeError:
@@ -208,6 +208,37 @@ def test_pairs_that_were_not_seen_are_not_linked(world: World, signs_in: SignsIn
     assert kari.post("first-day/link", **now).status_code == 400
     with world.database.read("default") as s:
         assert s.asked.all() == []
+
+
+def test_a_pair_that_became_exact_after_it_was_shown_is_not_linked(world: World, signs_in: SignsIn, first_day: None):
+    """Ola was disputed, and no one decided. By now his phone agrees with Ditio's: that is shown before it is linked."""
+    kari = signs_in()
+    seen = form_of(looks(world, kari), "run", "count")
+    assert seen["count"] == "1"
+    world.ditio.company.employees["007"].phone = "+4741000007"
+
+    kari.post("first-day/link", **seen, **WHY)
+    works(world)
+
+    assert linked(world) == {"1042"}
+    told = kari.get("first-day/pairs").text
+    assert OLA in told[told.index('id="link"') :]
+    kari.post("first-day/link", **form_of(told, "run", "count"), **WHY)
+    works(world)
+    assert linked(world) == {"1042", "007"}
+
+
+def test_pairs_that_are_gone_are_not_linked(world: World, signs_in: SignsIn, first_day: None):
+    """No worker came for two days, and a run has removed what was decided."""
+    kari = signs_in()
+    kari.post("first-day/link", **form_of(looks(world, kari), "run", "count"), **WHY)
+    world.clock.passes(days=2)
+    run_of(world, AskedRun("compare", "Kari", None, is_running=True))
+
+    works(world)
+
+    assert linked(world) == set()
+    assert "The last try ended with an error" in signs_in().get("first-day").text
 
 
 def test_one_thing_at_a_time(world: World, signs_in: SignsIn, first_day: None):
