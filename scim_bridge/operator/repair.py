@@ -11,6 +11,7 @@ from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator.drift import Differing, by_person
 from scim_bridge.operator.waiting import is_paused
+from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded
 from scim_bridge.reconcile.apply import may_go_on
 from scim_bridge.reconcile.report import find_plan, who
@@ -173,8 +174,10 @@ def approve(
     if found.stopped is not None:
         if not force:
             raise NotApproved(GUARDED)
-        # As by `--force`: what Ditio showed is confirmed, and later runs are measured by it.
+        # As by `--force`: what Ditio and Entra showed is confirmed, and later runs are measured by it.
         s.runs.note(run.id, is_believed=run.shown is not None)
+        if SHOWN in (run.stopped or ""):
+            s.entra.forget_figures()
     s.plan(run.id).approve([row.position or 0 for row in found.rows])
     # Before anything is sent: the audit trail has it even if no worker ever comes.
     s.audit.add(AuditEvent(Action.applied, "plan", run.id, detail=why), author)

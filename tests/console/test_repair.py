@@ -25,6 +25,7 @@ from tests.conftest import Clock
 from tests.console.company import person
 from tests.console.conftest import CONSOLE, SignsIn, Visitor, person_id, signed_in
 from tests.console.test_drift import compared, store
+from tests.graph.story import EntraWorld
 from tests.scenarios.test_certificate_drift import a_company
 from tests.world import World
 
@@ -439,6 +440,25 @@ def test_what_ditio_showed_is_believed_once_it_is_confirmed(world: World, users:
 
     assert titles(world, "1003") == [WANTED[2]]
     assert compared(world).stopped is None
+
+
+def test_what_entra_showed_is_believed_once_it_is_confirmed(database: Database, clock: Clock):
+    """As by `--force`: Entra has fewer assignments by now, and that is right."""
+    entra = EntraWorld(database, clock, settings=CONSOLE)
+    users = entra.hires(5)
+    entra.compares()
+    for user in users[:3]:
+        user.assigned = False
+        entra.entra.overlook(user.object_id)
+    entra.clock.passes(hours=1)
+    entra.employee("3004").work_title = "Sjef"
+    stopped = entra.compares()
+    assert "assigned users, fewer than half" in str(stopped.stopped)
+
+    assert approves(signed_in(entra), stopped.run.id, force="yes").status_code == 303
+    works(entra)
+
+    assert "assigned users" not in str(entra.compares().stopped)
 
 
 # What happens in between
