@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, update
@@ -22,6 +22,9 @@ SKIP = "skip"
 
 _KEPT = "pairs"
 """The task of the row in `schedules` that names the run whose pairs are kept, for the console."""
+
+KEPT_FOR = timedelta(days=1)
+"""How long pairs are kept for the console, from the beginning of their run."""
 
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
@@ -193,7 +196,8 @@ class Kept:
 def kept_pairs(s: Transaction) -> Kept | None:
     """Return the run whose pairs are kept; None if there is none, or it is too old by now. Only reads."""
     is_marked = and_(schedules.c.tenant == s.tenant, schedules.c.task == _KEPT)
-    is_there = and_(runs.c.tenant == schedules.c.tenant, runs.c.id == schedules.c.holder)
+    is_young = runs.c.started_at >= s.now - KEPT_FOR
+    is_there = and_(runs.c.tenant == schedules.c.tenant, runs.c.id == schedules.c.holder, is_young)
     row = s.connection.execute(
         select(schedules.c.holder, schedules.c.started_at).where(is_marked, select(runs.c.id).where(is_there).exists())
     ).first()

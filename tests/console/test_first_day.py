@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from scim_bridge.cli.adopt import asked_for
+from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Author
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.errors import BridgeError
@@ -310,6 +311,21 @@ def test_pairs_are_kept_for_a_day_and_hold_no_one_who_was_erased(world: World, s
     assert "No pairs are kept" in kari.get("first-day/pairs").text
     with world.database.read("default") as s:
         assert s.snapshot(kept.run_id).count() == 0
+
+
+def test_pairs_are_kept_for_no_more_than_a_day_though_no_run_follows(world: World, signs_in: SignsIn, first_day: None):
+    """Nor is what Ditio showed of people who are no users."""
+    looks(world, signs_in())
+    with world.database.read("default") as s:
+        kept = kept_pairs(s)
+        assert kept is not None
+    world.clock.passes(hours=25)
+
+    assert "No pairs are kept" in signs_in().get("first-day/pairs").text
+    forget_old(world.database, "default", 365)
+    with world.database.read("default") as s:
+        assert s.snapshot(kept.run_id).count() == 0
+        assert s.pairs(kept.run_id).counts() == (0, 0)
 
 
 def test_what_ditio_showed_of_an_erased_person_goes_with_them(world: World, signs_in: SignsIn, first_day: None):
