@@ -10,7 +10,7 @@ from scim_bridge.certificates.sending import PAUSED
 from scim_bridge.delivery.breaker import is_paused
 from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.audit import Action, AuditEvent, Author
-from scim_bridge.domain.drift import OF_ENTRA, Cause, Drift, Kind
+from scim_bridge.domain.drift import OF_ENTRA, REPAIRED_ON_REVIEW, Cause, Drift, Kind
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
@@ -203,21 +203,31 @@ class PlanRepairing:
             DriftApplying(self.tenant, self.plan.id, only_approved=request.approved),
             CertificateApplying(self.tenant, self.run_id),
         )
-        applying.apply(others, lambda count: progress("repairing", count, len(chosen)))
+        # Who has left is never created or let in again first; then their other rows are of another revision.
+        opened = {item.person_id for item in others if item.kind in REPAIRED_ON_REVIEW}
+        leaving = [item for item in of_entra if item.kind is Kind.left_without_notice and item.person_id in opened]
+        first = {item.position for item in leaving}
+        of_entra = [item for item in of_entra if item.position not in first]
+        self._apply_entra(request, leaving, lambda count: progress("repairing", count, len(chosen)))
+        begun = len(leaving)
+        applying.apply(others, lambda count: progress("repairing", begun + count, len(chosen)))
         in_batches.apply(
             self.plan.id,
             self._still_approved(certificates) if request.approved else certificates,
-            lambda count: progress("repairing", len(others) + count, len(chosen)),
+            lambda count: progress("repairing", begun + len(others) + count, len(chosen)),
         )
-        if of_entra and self.provider is not None:
-            begun = len(others) + len(certificates)
-            repairing = EntraRepairing(
-                self.tenant, self.run_id, self.plan.id, self.provider, only_approved=request.approved
-            )
-            repairing.apply(of_entra, lambda count: progress("repairing", begun + count, len(chosen)))
+        done = len(chosen) - len(of_entra)
+        self._apply_entra(request, of_entra, lambda count: progress("repairing", done + count, len(chosen)))
         if request.plan_id is None and request.only in (None, Kind.certificate):
             again = in_batches.assert_again(person_id)
             log.info("reconcile.reasserted", certificates=again)
+
+    def _apply_entra(self, request: Request, items: Sequence[Drift], progress: Callable[[int], None]) -> None:
+        if items and self.provider is not None:
+            repairing = EntraRepairing(
+                self.tenant, self.run_id, self.plan.id, self.provider, only_approved=request.approved
+            )
+            repairing.apply(items, progress)
 
     def _approved(self) -> frozenset[int]:
         with self.tenant.read() as s:
