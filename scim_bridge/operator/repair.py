@@ -13,7 +13,6 @@ from scim_bridge.operator.drift import Differing, by_person
 from scim_bridge.operator.waiting import is_paused
 from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded
-from scim_bridge.reconcile.apply import may_go_on
 from scim_bridge.reconcile.report import find_plan, who
 from scim_bridge.storage.asked import COMPARE, REPAIR, AskedRun
 from scim_bridge.storage.database import Session
@@ -96,7 +95,7 @@ class Choice:
     """Grouped by person; without those that were repaired, or approved already."""
 
     stopped: str | None
-    """Why a guard stops it: figure and limit. What was repaired or begun of the plan before counts too."""
+    """Why a guard stops it: figure and limit. What was repaired or tried of the plan before counts too."""
 
     def people_by_effect(self) -> Mapping[Effect, Sequence[Sequence[Drift]]]:
         """Return the rows of each person, by effect; the gravest effect first."""
@@ -119,11 +118,11 @@ def choice(s: Session, plan: str, selection: Selection, limits: Limits) -> Choic
     chosen: list[Drift] = []
     for _, some in groupby(items.all() if selection.people is None else items.of_people(selection.people), key=who):
         chosen += [row for row in selection.of(list(some)) if _is_left(row, outcomes, approved)]
-    # What a worker goes on with, such as after Ditio was down, is as good as repaired; each row counts once.
+    # A worker may go on with what did not settle, such as after Ditio was down. Each row counts once.
     known = {row.position for row in chosen}
-    going_on = [each for each, why in outcomes.items() if why is not None and may_go_on(why) and each not in known]
-    begun = chain.from_iterable(items.of(going_on[at : at + AT_ONCE]) for at in range(0, len(going_on), AT_ONCE))
-    return Choice(run, chosen, _stopped(run, chain(items.repaired(), begun, chosen), limits))
+    tried = [place for place, why in outcomes.items() if why is not None and place not in known]
+    earlier = chain.from_iterable(items.of(tried[at : at + AT_ONCE]) for at in range(0, len(tried), AT_ONCE))
+    return Choice(run, chosen, _stopped(run, chain(items.repaired(), earlier, chosen), limits))
 
 
 def _is_left(row: Drift, outcomes: Mapping[int, str | None], approved: Collection[int]) -> bool:

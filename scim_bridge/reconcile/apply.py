@@ -15,7 +15,7 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
 from scim_bridge.reconcile.certificates import CertificateApplying
-from scim_bridge.reconcile.entra_apply import NOT_DELIVERED, EntraRepairing
+from scim_bridge.reconcile.entra_apply import EntraRepairing
 from scim_bridge.reconcile.report import DRIFT, IN_SYNC, Progress, Report, Request, who
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.history import said_since
@@ -55,11 +55,6 @@ IN_DELIVERY = "another process now delivers this person: run `reconcile` again"
 HANDS_ARE_OFF = "an operator stopped deliveries to this person: `people hands-off NUMBER --clear` resumes them"
 GONE = "the bridge no longer knows this person: run `reconcile` again"
 NOT_SETTLED = "it did not settle: `outbox list` says why; a worker continues"
-
-
-def may_go_on(skipped: str) -> bool:
-    """Return whether the repair of a row with this outcome may have begun: then a worker goes on with it."""
-    return skipped in (NOT_SETTLED, DUE_ALREADY, IN_DELIVERY) or skipped.startswith(NOT_DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,6 @@ UNREADABLE = "Entra could not be read again, and nothing is changed without that
 OPENS = "the last day is over, so this would open the employment and the login again: read the plan, and apply it by ID"
 REFUSED = "the bridge refuses the user by DELIVERY__ON_INCOMPLETE"
 NOT_READ = "Entra is not read by these settings"
-NOT_DELIVERED = "the user was changed as Entra shows it, and the delivery is "
-"""Begins the outcome of a person whose delivery has not settled: a worker continues."""
 
 
 @dataclass(slots=True)
@@ -223,7 +221,7 @@ class EntraRepairing:
         if record is None or record.state is State.delivered:
             return None
         reason = f", {record.reason}" if record.reason else ""
-        return f"{NOT_DELIVERED}{record.state}{reason}: see `outbox list`"
+        return f"the user was changed as Entra shows it, and the delivery is {record.state}{reason}: see `outbox list`"
 
 
 @dataclass(frozen=True, slots=True)
