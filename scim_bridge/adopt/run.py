@@ -258,7 +258,8 @@ class Adoption:
         """Pair every user that is not linked, follow the decisions, and link if asked.
 
         :param apply_for: The operator who has the exact pairs linked; None: they are not.
-        :param keep: Whether what it has found is kept for the console, in place of what was kept before.
+        :param keep: Whether what it has found is kept for the console, in place of what was kept before. Only pairs
+            that were kept as exact are linked then: an administrator has seen no others.
         :raises WrongDecisions: a decision does not fit; nothing was linked.
         :raises UntrustedRoster: Ditio shows too few employees to be believed; nothing was linked.
         :raises DeliveryError: Ditio can't be read; nothing was linked.
@@ -268,6 +269,7 @@ class Adoption:
             now = s.now
             abandoned = now - ABANDONED_AFTER
             forget_abandoned(s, abandoned)
+            seen = kept_pairs(s) if keep else None
             s.pairs(run_id).begin()
             s.snapshot(run_id).drop_abandoned(abandoned)
         log.info("adopt.started", run=run_id, apply=apply_for is not None)
@@ -278,7 +280,8 @@ class Adoption:
             self._refuse_too_few(shown)
             self._pair(run_id, now, progress)
             Deciding(self.tenant, run_id, now).take(decisions)
-            linked = self._link(run_id, apply_for, progress) if apply_for is not None else 0
+            among = (seen.run_id if seen is not None else "") if keep else None
+            linked = self._link(run_id, apply_for, progress, among) if apply_for is not None else 0
             yield Found(self.tenant, run_id, now, shown, linked)
             is_whole = True
         finally:
@@ -307,11 +310,11 @@ class Adoption:
             total = s.people.count(linked=False)
         Pairing(self.tenant, run_id, now).pair(lambda done: progress("comparing", done, total))
 
-    def _link(self, run_id: str, author: Author, progress: Progress) -> int:
+    def _link(self, run_id: str, author: Author, progress: Progress, among: str | None) -> int:
         with self.tenant.read() as s:
             total = s.pairs(run_id).count_exact()
         after, done, linked = "", 0, 0
-        while batch := self._next(run_id, after):
+        while batch := self._next(run_id, after, among):
             after, done = batch[-1].person_id, done + len(batch)
             linked += self.tenant.transact(partial(self._link_batch, run_id, batch, author))
             progress("linking", done, total)
@@ -320,9 +323,9 @@ class Adoption:
                 s.audit.tell_of_many(Action.linked, "employee", author, linked)
         return linked
 
-    def _next(self, run_id: str, after: str) -> list[Pair]:
+    def _next(self, run_id: str, after: str, among: str | None) -> list[Pair]:
         with self.tenant.read() as s:
-            return s.pairs(run_id).exact_after(after, BATCH)
+            return s.pairs(run_id).exact_after(after, BATCH, among=among)
 
     def _link_batch(self, run_id: str, batch: Sequence[Pair], author: Author, s: Session) -> int:
         """Link these pairs. Return how many were linked; the others are disputed from now on."""

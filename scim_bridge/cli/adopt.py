@@ -308,13 +308,15 @@ def adopt(
 def asked_for(database: Database, tenant: str) -> tuple[Author, Iterable[Decision | Misfit]]:
     """Return who asked in the console to link the pairs, and what was decided there.
 
-    :raises BridgeError: no one asked.
+    :raises BridgeError: no one asked, or the pairs that were seen are gone.
     """
     with database.read(tenant) as s:
         asked, kept = s.asked.get(LINK), kept_pairs(s)
         decided = s.pairs(kept.run_id).decided() if kept is not None else []
     if asked is None:
         raise BridgeError("no one asked in the console to link pairs: leave out `--asked`")
+    if kept is None:
+        raise BridgeError("the pairs that were seen in the console are kept no more: look for them again")
     lines = [
         Decision(number, pair.employee_number, pair.user_name, is_link)
         for number, (pair, is_link) in enumerate(decided, start=1)

@@ -14,6 +14,7 @@ from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.logs import bound, get_logger
 from scim_bridge.storage.database import Database, Session, loggable
 from scim_bridge.storage.outbox import Leased, bring_back, shorten_leases
+from scim_bridge.storage.pairs import KEPT_FOR, forget_abandoned
 from scim_bridge.tenant import LEASE_MARGIN_SECONDS, Budget, Tenant
 
 log = get_logger(__name__)
@@ -58,9 +59,17 @@ def forget_old(database: Database, tenant: str, days: int, plan_days: int = 30) 
     def names(s: Session, moment: datetime) -> int:
         return s.people.forget_names_before(moment, limit=BATCH)
 
+    database.transact(tenant, _forget_pairs)
     removed = _forget_plans(database, tenant, plan_days)
     kinds = (history, audit, decisions, runs, refusals, names)
     return removed + sum(_forget(database, tenant, days, what) for what in kinds)
+
+
+def _forget_pairs(s: Session) -> None:
+    """Remove old pairs of the first day, and the employees that Ditio showed then: no run may follow that would."""
+    moment = s.now - KEPT_FOR
+    forget_abandoned(s, moment)
+    s.snapshot("").drop_abandoned(moment)
 
 
 def _forget_plans(database: Database, tenant: str, days: int) -> int:

@@ -7,9 +7,11 @@ from itertools import chain, groupby
 
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Drift, Kind
+from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator.drift import Differing, by_person
 from scim_bridge.operator.waiting import is_paused
+from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded
 from scim_bridge.reconcile.report import find_plan, who
 from scim_bridge.storage.asked import COMPARE, REPAIR, AskedRun
@@ -38,7 +40,20 @@ EFFECTS: Mapping[Kind, Effect] = {
     Kind.certificate: Effect.certificates,
     Kind.stuck_delivery: Effect.tries,
 }
-"""The effect of each kind that can be repaired."""
+"""The effect of each kind that can be repaired, unless it is about a certain field."""
+
+
+def effect_of(row: Drift) -> Effect:
+    """Return what the repair of a row does; the gravest that it may do."""
+    if row.kind is Kind.cleared_in_entra and row.field == Field.end_date:
+        return Effect.opens  # Who has left by that date is at work again without it (rule L4).
+    if row.kind is Kind.cleared_in_entra and row.field not in set(Field):
+        return Effect.certificates
+    return EFFECTS[row.kind]
+
+
+AT_ONCE = 500
+"""How many rows are looked for in one statement."""
 
 PAUSED = "Deliveries are paused, so nothing can be repaired: resume them first."
 GOES_ON = "A repair of this company goes on already: wait until it has ended, or stop it."
@@ -80,15 +95,15 @@ class Choice:
     """Grouped by person; without those that were repaired, or approved already."""
 
     stopped: str | None
-    """Why a guard stops it: figure and limit. What was repaired of the plan before counts too."""
+    """Why a guard stops it: figure and limit. What was repaired or tried of the plan before counts too."""
 
     def people_by_effect(self) -> Mapping[Effect, Sequence[Sequence[Drift]]]:
         """Return the rows of each person, by effect; the gravest effect first."""
         found: dict[Effect, list[list[Drift]]] = {effect: [] for effect in Effect}
         for _, some in groupby(self.rows, key=who):
             rows = list(some)
-            for effect in dict.fromkeys(EFFECTS[row.kind] for row in rows):
-                found[effect].append([row for row in rows if EFFECTS[row.kind] is effect])
+            for effect in dict.fromkeys(map(effect_of, rows)):
+                found[effect].append([row for row in rows if effect_of(row) is effect])
         return {effect: people for effect, people in found.items() if people}
 
 
@@ -103,7 +118,11 @@ def choice(s: Session, plan: str, selection: Selection, limits: Limits) -> Choic
     chosen: list[Drift] = []
     for _, some in groupby(items.all() if selection.people is None else items.of_people(selection.people), key=who):
         chosen += [row for row in selection.of(list(some)) if _is_left(row, outcomes, approved)]
-    return Choice(run, chosen, _stopped(run, chain(items.repaired(), chosen), limits))
+    # A worker may go on with what did not settle, such as after Ditio was down. Each row counts once.
+    known = {row.position for row in chosen}
+    tried = [place for place, why in outcomes.items() if why is not None and place not in known]
+    earlier = chain.from_iterable(items.of(tried[at : at + AT_ONCE]) for at in range(0, len(tried), AT_ONCE))
+    return Choice(run, chosen, _stopped(run, chain(items.repaired(), earlier, chosen), limits))
 
 
 def _is_left(row: Drift, outcomes: Mapping[int, str | None], approved: Collection[int]) -> bool:
@@ -154,8 +173,10 @@ def approve(
     if found.stopped is not None:
         if not force:
             raise NotApproved(GUARDED)
-        # As by `--force`: what Ditio showed is confirmed, and later runs are measured by it.
+        # As by `--force`: what Ditio and Entra showed is confirmed, and later runs are measured by it.
         s.runs.note(run.id, is_believed=run.shown is not None)
+        if SHOWN in (run.stopped or ""):
+            s.entra.forget_figures()
     s.plan(run.id).approve([row.position or 0 for row in found.rows])
     # Before anything is sent: the audit trail has it even if no worker ever comes.
     s.audit.add(AuditEvent(Action.applied, "plan", run.id, detail=why), author)

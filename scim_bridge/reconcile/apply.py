@@ -10,7 +10,7 @@ from scim_bridge.certificates.sending import PAUSED
 from scim_bridge.delivery.breaker import is_paused
 from scim_bridge.delivery.deliver import deliver_person
 from scim_bridge.domain.audit import Action, AuditEvent, Author
-from scim_bridge.domain.drift import OF_ENTRA, Cause, Drift, Kind
+from scim_bridge.domain.drift import OF_ENTRA, REPAIRED_ON_REVIEW, Cause, Drift, Kind
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import get_logger
@@ -63,6 +63,8 @@ class DriftApplying:
 
     tenant: Tenant
     plan_id: str
+    only_approved: bool = False
+    """Whether rows are left alone whose approval in the console was withdrawn meanwhile."""
 
     def apply(self, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
         """Repair these rows, and store the outcome of each beside the plan.
@@ -79,6 +81,9 @@ class DriftApplying:
     def _repair(self, person_id: PersonId, rows: list[Drift]) -> None:
         lease = self.tenant.new_id()
         with self.tenant.write() as s:
+            # In the transaction of the mark: what was stopped by then is not begun.
+            if self.only_approved and not (rows := s.plan(self.plan_id).still_approved(rows)):
+                return
             record = s.people.get(person_id, lock=True)
             refusal = self._mark(s, record, rows, lease)
             if refusal is not None:
@@ -190,23 +195,34 @@ class PlanRepairing:
         of_entra = [item for item in chosen if item.kind in OF_ENTRA]
         others = [item for item in chosen if item.kind is not Kind.certificate and item.kind not in OF_ENTRA]
         applying, in_batches = (
-            DriftApplying(self.tenant, self.plan.id),
+            DriftApplying(self.tenant, self.plan.id, only_approved=request.approved),
             CertificateApplying(self.tenant, self.run_id),
         )
-        kept = self._still_approved if request.approved else iter
-        applying.apply(kept(others), lambda count: progress("repairing", count, len(chosen)))
+        # Who has left is never created or let in again first; then their other rows are of another revision.
+        opened = {item.person_id for item in others if item.kind in REPAIRED_ON_REVIEW}
+        leaving = [item for item in of_entra if item.kind is Kind.left_without_notice and item.person_id in opened]
+        first = {item.position for item in leaving}
+        of_entra = [item for item in of_entra if item.position not in first]
+        self._apply_entra(request, leaving, lambda count: progress("repairing", count, len(chosen)))
+        begun = len(leaving)
+        applying.apply(others, lambda count: progress("repairing", begun + count, len(chosen)))
         in_batches.apply(
             self.plan.id,
-            list(kept(certificates)),
-            lambda count: progress("repairing", len(others) + count, len(chosen)),
+            self._still_approved(certificates) if request.approved else certificates,
+            lambda count: progress("repairing", begun + len(others) + count, len(chosen)),
         )
-        if of_entra and self.provider is not None:
-            begun = len(others) + len(certificates)
-            repairing = EntraRepairing(self.tenant, self.run_id, self.plan.id, self.provider)
-            repairing.apply(kept(of_entra), lambda count: progress("repairing", begun + count, len(chosen)))
+        done = len(chosen) - len(of_entra)
+        self._apply_entra(request, of_entra, lambda count: progress("repairing", done + count, len(chosen)))
         if request.plan_id is None and request.only in (None, Kind.certificate):
             again = in_batches.assert_again(person_id)
             log.info("reconcile.reasserted", certificates=again)
+
+    def _apply_entra(self, request: Request, items: Sequence[Drift], progress: Callable[[int], None]) -> None:
+        if items and self.provider is not None:
+            repairing = EntraRepairing(
+                self.tenant, self.run_id, self.plan.id, self.provider, only_approved=request.approved
+            )
+            repairing.apply(items, progress)
 
     def _approved(self) -> frozenset[int]:
         with self.tenant.read() as s:
@@ -215,10 +231,9 @@ class PlanRepairing:
     def _still_approved(self, items: Iterable[Drift]) -> Iterator[Drift]:
         """Yield the rows whose approval was not withdrawn, person by person: an operator can stop a long repair."""
         for _, some in groupby(items, key=who):
-            rows = list(some)
             with self.tenant.read() as s:
-                approved = s.plan(self.plan.id).is_approved(_places(rows))
-            yield from (row for row in rows if row.position in approved)
+                approved = s.plan(self.plan.id).still_approved(list(some))
+            yield from approved
 
     def _settle_left(self, approved: Sequence[int]) -> None:
         """Settle the approved rows that could not be repaired, such as blanked ones, so that none waits for ever."""

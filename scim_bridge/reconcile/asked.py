@@ -38,8 +38,9 @@ class Asked:
                 with self.database.write(tenant) as s:
                     s.asked.stay_alive(name, holder, ALIVE_SECONDS)
             else:
-                del self._runs[tenant, name]
+                # If this fails, the next look stores it: the run must not be begun again for that.
                 self._note_end(tenant, name, holder, exit)
+                del self._runs[tenant, name]
         for tenant, name in self._waiting():
             if len(self._runs) < self.most and all(tenant != other for other, _ in self._runs):
                 self._take(tenant, name)

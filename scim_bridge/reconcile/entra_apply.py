@@ -62,6 +62,8 @@ class EntraRepairing:
     run_id: str
     plan_id: str
     provider: "Callable[[], ScimProvider]"
+    only_approved: bool = False
+    """Whether rows are left alone whose approval in the console was withdrawn meanwhile."""
 
     def apply(self, items: Iterable[Drift], progress: Callable[[int], None]) -> None:
         """Repair these rows, and store the outcome of each. Each person is read again in Entra right before.
@@ -73,6 +75,8 @@ class EntraRepairing:
         done, unread = 0, 0
         for person_id, group in groupby(items, key=lambda item: item.person_id):
             rows = list(group)
+            if self.only_approved and not (rows := self._still_approved(rows)):
+                continue
             if self.tenant.monotonic() - read_at > FRESH_SECONDS and not isinstance(now, str):
                 now, read_at = self._now(), self.tenant.monotonic()
             why = now if isinstance(now, str) else self._repair(person_id or PersonId(""), rows, now)
@@ -83,6 +87,10 @@ class EntraRepairing:
                 s.plan(self.plan_id).settle([(row.position or 0, why) for row in rows])
             done += len(rows)
             progress(done)
+
+    def _still_approved(self, rows: Sequence[Drift]) -> list[Drift]:
+        with self.tenant.read() as s:
+            return s.plan(self.plan_id).still_approved(rows)
 
     def _now(self) -> "_Now | str":
         """Read what decides about all of them; return why that can't be."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, update
@@ -22,6 +22,9 @@ SKIP = "skip"
 
 _KEPT = "pairs"
 """The task of the row in `schedules` that names the run whose pairs are kept, for the console."""
+
+KEPT_FOR = timedelta(days=1)
+"""How long pairs are kept for the console, from the beginning of their run."""
 
 _AT_ONCE = 500
 """Rows that are held in memory at a time."""
@@ -111,9 +114,14 @@ class Pairs(Repository):
         row = self._connection.execute(select(exact, disputed).where(self._told())).one()
         return row[0], row[1]
 
-    def exact_after(self, after: str, limit: int) -> list[Pair]:
-        """Return the next exact pairs, in the order of their people's ids."""
+    def exact_after(self, after: str, limit: int, *, among: str | None = None) -> list[Pair]:
+        """Return the next exact pairs, in the order of their people's ids.
+
+        :param among: Only pairs that were exact in this run too.
+        """
         query = select(pairs).where(self._told(), pairs.c.why.is_(None), pairs.c.person_id > after)
+        if among is not None:
+            query = query.where(self._is_exact_in(among))
         return list(self._pairs(query.order_by(pairs.c.person_id).limit(limit)))
 
     def count_exact(self) -> int:
@@ -152,6 +160,13 @@ class Pairs(Repository):
     def _mine(self) -> ColumnElement[bool]:
         return and_(pairs.c.tenant == self._tenant, pairs.c.run_id == self._run_id)
 
+    def _is_exact_in(self, run_id: str) -> ColumnElement[bool]:
+        other = pairs.alias()
+        is_same = and_(other.c.person_id == pairs.c.person_id, other.c.employee_number == pairs.c.employee_number)
+        is_exact = and_(other.c.why.is_(None), other.c.by != SKIP)
+        of_run = and_(other.c.tenant == self._tenant, other.c.run_id == run_id)
+        return select(1).where(of_run, is_same, is_exact).correlate(pairs).exists()
+
     def _is(self, pair: Pair) -> ColumnElement[bool]:
         return and_(pairs.c.person_id == pair.person_id, pairs.c.employee_number == pair.employee_number)
 
@@ -181,7 +196,8 @@ class Kept:
 def kept_pairs(s: Transaction) -> Kept | None:
     """Return the run whose pairs are kept; None if there is none, or it is too old by now. Only reads."""
     is_marked = and_(schedules.c.tenant == s.tenant, schedules.c.task == _KEPT)
-    is_there = and_(runs.c.tenant == schedules.c.tenant, runs.c.id == schedules.c.holder)
+    is_young = runs.c.started_at >= s.now - KEPT_FOR
+    is_there = and_(runs.c.tenant == schedules.c.tenant, runs.c.id == schedules.c.holder, is_young)
     row = s.connection.execute(
         select(schedules.c.holder, schedules.c.started_at).where(is_marked, select(runs.c.id).where(is_there).exists())
     ).first()

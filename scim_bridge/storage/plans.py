@@ -141,6 +141,11 @@ class PlanItems(Repository):
         query = select(plan_outcomes.c.position).where(self._noted(), plan_outcomes.c.skipped == APPROVED)
         return frozenset(self._connection.execute(query).scalars())
 
+    def still_approved(self, rows: Sequence[Drift]) -> list[Drift]:
+        """Return those of some rows that are approved, and wait for their repair."""
+        approved = self.is_approved([row.position for row in rows if row.position is not None])
+        return [row for row in rows if row.position in approved]
+
     def is_approved(self, positions: Sequence[int]) -> frozenset[int]:
         """Return which of these rows are approved, and wait for their repair."""
         query = select(plan_outcomes.c.position).where(

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from scim_bridge.cli.adopt import asked_for
+from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Author
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.errors import BridgeError
@@ -45,9 +46,9 @@ def works(world: World) -> None:
             return Ended(run_of(world, asked).exit)
         author: Author | None = None
         lines: Iterable[Decision | Misfit] = ()
-        if asked.name == LINK:
-            author, lines = asked_for(world.database, tenant)
         try:
+            if asked.name == LINK:
+                author, lines = asked_for(world.database, tenant)
             with world.parts.adoption(tenant).run(apply_for=author, decisions=lines, keep=True) as found:
                 return Ended(2 if found.is_disputed else 0)
         except BridgeError:
@@ -210,6 +211,37 @@ def test_pairs_that_were_not_seen_are_not_linked(world: World, signs_in: SignsIn
         assert s.asked.all() == []
 
 
+def test_a_pair_that_became_exact_after_it_was_shown_is_not_linked(world: World, signs_in: SignsIn, first_day: None):
+    """Ola was disputed, and no one decided. By now his phone agrees with Ditio's: that is shown before it is linked."""
+    kari = signs_in()
+    seen = form_of(looks(world, kari), "run", "count")
+    assert seen["count"] == "1"
+    world.ditio.company.employees["007"].phone = "+4741000007"
+
+    kari.post("first-day/link", **seen, **WHY)
+    works(world)
+
+    assert linked(world) == {"1042"}
+    told = kari.get("first-day/pairs").text
+    assert OLA in told[told.index('id="link"') :]
+    kari.post("first-day/link", **form_of(told, "run", "count"), **WHY)
+    works(world)
+    assert linked(world) == {"1042", "007"}
+
+
+def test_pairs_that_are_gone_are_not_linked(world: World, signs_in: SignsIn, first_day: None):
+    """No worker came for two days, and a run has removed what was decided."""
+    kari = signs_in()
+    kari.post("first-day/link", **form_of(looks(world, kari), "run", "count"), **WHY)
+    world.clock.passes(days=2)
+    run_of(world, AskedRun("compare", "Kari", None, is_running=True))
+
+    works(world)
+
+    assert linked(world) == set()
+    assert "The last try ended with an error" in signs_in().get("first-day").text
+
+
 def test_one_thing_at_a_time(world: World, signs_in: SignsIn, first_day: None):
     kari = signs_in()
     pairs = looks(world, kari)
@@ -279,6 +311,21 @@ def test_pairs_are_kept_for_a_day_and_hold_no_one_who_was_erased(world: World, s
     assert "No pairs are kept" in kari.get("first-day/pairs").text
     with world.database.read("default") as s:
         assert s.snapshot(kept.run_id).count() == 0
+
+
+def test_pairs_are_kept_for_no_more_than_a_day_though_no_run_follows(world: World, signs_in: SignsIn, first_day: None):
+    """Nor is what Ditio showed of people who are no users."""
+    looks(world, signs_in())
+    with world.database.read("default") as s:
+        kept = kept_pairs(s)
+        assert kept is not None
+    world.clock.passes(hours=25)
+
+    assert "No pairs are kept" in signs_in().get("first-day/pairs").text
+    forget_old(world.database, "default", 365)
+    with world.database.read("default") as s:
+        assert s.snapshot(kept.run_id).count() == 0
+        assert s.pairs(kept.run_id).counts() == (0, 0)
 
 
 def test_what_ditio_showed_of_an_erased_person_goes_with_them(world: World, signs_in: SignsIn, first_day: None):

@@ -2,16 +2,19 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.employee import Field
 from scim_bridge.domain.person import PersonId
-from scim_bridge.reconcile import apply
-from scim_bridge.reconcile.apply import ENTRA_MOVED
+from scim_bridge.reconcile import apply, certificates
+from scim_bridge.reconcile.apply import ENTRA_MOVED, NOT_SETTLED
 from scim_bridge.reconcile.asked import Asked
 from scim_bridge.reconcile.report import Report, Request
 from scim_bridge.sandbox.entra import EntraUser
+from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.asked import AskedRun
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.plans import APPROVED, blank_person
@@ -22,6 +25,8 @@ from tests.conftest import Clock
 from tests.console.company import person
 from tests.console.conftest import CONSOLE, SignsIn, Visitor, person_id, signed_in
 from tests.console.test_drift import compared, store
+from tests.graph.story import EntraWorld
+from tests.scenarios.test_certificate_drift import a_company
 from tests.world import World
 
 WHY = {"reason": "agreed with payroll"}
@@ -159,6 +164,26 @@ def test_the_page_before_says_what_would_be_done_and_to_whom(world: World, signs
     assert "9999" not in told
     chosen = kari.get("drift/a-plan/repair?kind=left-without-notice&all=1").text
     assert "Repair 1 difference?" in chosen
+
+
+def test_the_page_before_says_what_clearing_would_do(world: World, signs_in: SignsIn):
+    """Without a leave date, who has left is employed again; without a slot, a certificate is withdrawn."""
+    cleared: dict[str, Any] = {"kind": Kind.cleared_in_entra, "cause": Cause.entra_sends_no_nulls}
+    store(
+        world,
+        Drift(**cleared, employee_number="1001", field=Field.end_date, found="2026-01-31", person_id=PersonId("a")),
+        Drift(**cleared, employee_number="1002", field="certificate1", found="C1", person_id=PersonId("b")),
+        Drift(**cleared, employee_number="1003", field=Field.email, found="u3@x.no", person_id=PersonId("c")),
+    )
+    told = signs_in().get("drift/a-plan/repair?all=1").text
+    parts = re.split(r'<section class="cause[^"]*" aria-labelledby="effect-(\w+)">', told)[1:]
+    said = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert {effect: re.findall(r">(100\d)<", text) for effect, text in said.items()} == {
+        "opens": ["1001"],
+        "changes": ["1003"],
+        "certificates": ["1002"],
+    }
+    assert "<del>u3@x.no</del> → <ins>nothing</ins>" in said["changes"]
 
 
 def test_only_the_chosen_people_are_repaired_and_the_others_can_be_later(world: World, signs_in: SignsIn, plan: str):
@@ -382,6 +407,24 @@ def test_the_guard_is_not_passed_in_slices(world: World, users: list[EntraUser],
     assert "A guard stops this repair" in answer.text
 
 
+def test_the_guard_is_not_passed_in_slices_while_ditio_is_down(world: World, users: list[EntraUser], signs_in: SignsIn):
+    """What a worker continues later was begun, though it has not settled: the next part counts it."""
+    del world.ditio.company.employees["1001"]
+    world.restarts_with(**CONSOLE, reconcile={"max_changes": 2})
+    plan = compared(world).run.id
+    kari = signs_in()
+    world.ditio.faults.plan(Fault(kind="status", method="PATCH", status=503, times=99))
+    for number in ("1002", "1003"):
+        approves(kari, plan, f"who={position(world, plan, number)}")
+        works(world)
+    assert list(outcomes(world, plan).values()) == [NOT_SETTLED] * 2
+
+    told = kari.get(f"drift/{plan}/repair?who={position(world, plan, '1001')}").text
+    assert "3 differences would be repaired" in told
+    # Who is tried again is not counted twice.
+    assert "A guard stops" not in kari.get(f"drift/{plan}/repair?who={position(world, plan, '1002')}").text
+
+
 def test_what_ditio_showed_is_believed_once_it_is_confirmed(world: World, users: list[EntraUser], signs_in: SignsIn):
     """As by `--force`: the next run is measured by it."""
     for number in ("1001", "1002"):
@@ -397,6 +440,25 @@ def test_what_ditio_showed_is_believed_once_it_is_confirmed(world: World, users:
 
     assert titles(world, "1003") == [WANTED[2]]
     assert compared(world).stopped is None
+
+
+def test_what_entra_showed_is_believed_once_it_is_confirmed(database: Database, clock: Clock):
+    """As by `--force`: Entra has fewer assignments by now, and that is right."""
+    entra = EntraWorld(database, clock, settings=CONSOLE)
+    users = entra.hires(5)
+    entra.compares()
+    for user in users[:3]:
+        user.assigned = False
+        entra.entra.overlook(user.object_id)
+    entra.clock.passes(hours=1)
+    entra.employee("3004").work_title = "Sjef"
+    stopped = entra.compares()
+    assert "assigned users, fewer than half" in str(stopped.stopped)
+
+    assert approves(signed_in(entra), stopped.run.id, force="yes").status_code == 303
+    works(entra)
+
+    assert "assigned users" not in str(entra.compares().stopped)
 
 
 # What happens in between
@@ -546,13 +608,32 @@ def test_a_repair_is_stopped_between_two_people(
     monkeypatch.setattr(apply, "deliver_person", and_stop)
     works(world)
 
-    assert 1 <= len(done) <= 2  # The next person is read before the one before is begun.
-    assert titles(world, "1003") == ["Sjef"]
+    assert len(done) == 1
+    assert titles(world, "1001", "1002", "1003") == [WANTED[0], "Sjef", "Sjef"]
     assert deeds(world) == [("applied", "Kari", "agreed with payroll"), ("dropped", "Kari", "the wrong plan")]
     monkeypatch.undo()
     approves(kari, plan)
     works(world)
     assert "Sjef" not in titles(world, "1001", "1002", "1003")
+
+
+def test_certificates_are_stopped_between_two_batches(world: World, signs_in: SignsIn, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(certificates, "BATCH", 1)
+    a_company(world)
+    plan = compared(world).run.id
+    kari = signs_in()
+    approves(kari, plan)
+    send = certificates._send
+
+    def and_stop(*of: Any) -> None:
+        send(*of)
+        kari.post(f"drift/{plan}/stopped", reason="the wrong plan")
+
+    monkeypatch.setattr(certificates, "_send", and_stop)
+    works(world)
+
+    assert len(world.ditio.certificates) == 1
+    assert list(outcomes(world, plan).values()) == [None]
 
 
 def test_a_repair_that_no_worker_has_begun_is_stopped_at_once(world: World, signs_in: SignsIn, plan: str):

@@ -60,6 +60,30 @@ def test_a_user_who_is_unassigned_without_notice_is_found_and_repaired(world: En
     assert world.found() == set()
 
 
+@pytest.mark.parametrize("by_hand", ["the login was closed", "the employee was removed"])
+def test_who_left_without_notice_is_neither_opened_nor_created_first(world: EntraWorld, by_hand: str):
+    """Ditio was corrected by hand, which looks like a difference until Entra's side is repaired."""
+    kari, _ola = world.hires(2)
+    kari.assigned = False
+    world.entra.overlook(kari.object_id)
+    world.clock.passes(hours=1)
+    if by_hand == "the login was closed":
+        world.employee("3000").disabled = True
+    else:
+        del world.ditio.company.employees["3000"]
+    kinds = {row.kind for row in world.looks()}
+    assert Kind.left_without_notice in kinds
+    assert kinds & {Kind.should_be_active, Kind.missing}
+    world.forget()
+
+    world.repairs()
+
+    calls = [(method, path) for method, path, _ in world.sent()]
+    assert ("POST", "") not in calls
+    assert ("PATCH", "/3000/enable") not in calls
+    assert not world.user(kari)["active"]
+
+
 def test_it_is_never_repaired_without_a_plan_that_was_read(world: EntraWorld):
     """Nor by a schedule, nor by `--only`."""
     kari, _ = world.hires(2)

@@ -1,7 +1,9 @@
 """Runs that were asked for in the console: each by one process, again if its process dies, few at a time."""
 
+import pytest
+
 from scim_bridge.reconcile.asked import Asked
-from scim_bridge.storage.asked import COMPARE, AskedRun
+from scim_bridge.storage.asked import COMPARE, AskedRun, AskedRuns
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.reconcile.test_scheduler import OneRun, Runs
@@ -85,6 +87,26 @@ def test_a_worker_that_stops_in_good_order_makes_room_at_once(database: Database
     assert runs.exits == [-15]
     other.look()
     assert len(runs.exits) == 2
+
+
+def test_an_end_that_could_not_be_stored_is_stored_later(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """The database is out of reach at that moment: the run is over all the same, and is not begun again."""
+    runs = Runs()
+    ask(database)
+    worker = a_worker(database, runs, "a")
+    worker.look()
+    runs.exits[0] = 0
+    with monkeypatch.context() as away:
+        away.setattr(AskedRuns, "end", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            worker.look()
+    worker.look()
+    assert left(database) == []
+    clock.passes(seconds=90)
+    worker.look()
+    assert len(runs.exits) == 1
 
 
 def test_few_run_at_a_time_and_one_for_each_company(database: Database, clock: Clock):

@@ -165,7 +165,7 @@ def _sentence(row: Drift) -> str | None:
 
 def found_of(row: Drift) -> object:
     """Return what Ditio has, where that says more than the sentence; of a certificate, what it accepted last."""
-    if row.field == LOGIN or row.kind in OF_ENTRA | {Kind.missing, Kind.stuck_delivery}:
+    if row.field == LOGIN or row.kind in OF_ENTRA - {Kind.cleared_in_entra} | {Kind.missing, Kind.stuck_delivery}:
         return None
     return _certificate(row.acknowledged) if row.kind is Kind.certificate else row.found
 
