@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage import history as storage
+from scim_bridge.storage import audit as storage
 from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.database import Database, Session
 from tests.cli.conftest import DITIO, Run
