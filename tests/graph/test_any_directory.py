@@ -118,7 +118,7 @@ def empty(database: Database) -> None:
             s.connection.execute(table.delete())
 
 
-@settings(max_examples=either(60, 6), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=either(30, 6), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(story=steps, is_big=st.booleans())
 @example(story=EACH_KIND, is_big=False)
 @example(story=EACH_KIND, is_big=True)
