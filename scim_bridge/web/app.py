@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from scim_bridge import traces
 from scim_bridge.bootstrap import Parts
+from scim_bridge.domain.values import to_e164
 from scim_bridge.settings import Scim
 from scim_bridge.web.auth import failures
 from scim_bridge.web.auth.bearer import Bearer, actor_of
@@ -59,6 +60,7 @@ class Entrance:
 
 def create_app(parts: Parts) -> Flask:
     """Return the application, ready for any WSGI server. It reads neither environment nor clock."""
+    _load_early(parts)
     app = Flask("scim_bridge", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask types the interface, not its default.
     failures.install(app, monotonic=parts.monotonic)
@@ -88,6 +90,18 @@ def create_app(parts: Parts) -> Flask:
     if traces.is_on():
         app.wsgi_app = traced(app.wsgi_app, parts.tenants)  # type: ignore[assignment, method-assign]  # Flask's own way.
     return app
+
+
+def _load_early(parts: Parts) -> None:
+    """Import what the first deliveries need, before there are threads.
+
+    Otherwise the first requests import it all at once: they are slow, and Python 3.11 may fail one of them (its import
+    locks raise `KeyError` when threads meet there, https://github.com/python/cpython/issues/106176).
+    """
+    import authlib.integrations.requests_client  # noqa: F401, PLC0415 # Large: see `ditio/token.py`.
+
+    for own in parts.settings.tenants.values():
+        to_e164("+4790000000", own.mapping.phone_region)  # Reads the numbering plan of Norway.
 
 
 def _world(parts: Parts, entrance: Entrance) -> ScimParts:
