@@ -96,7 +96,7 @@ def _load_early(parts: Parts) -> None:
     """Import what the first deliveries need, before there are threads.
 
     Otherwise the first requests import it all at once: they are slow, and Python 3.11 may fail one of them (its import
-    locks raise `KeyError` when threads meet there, https://github.com/python/cpython/issues/106176).
+    locks may raise `KeyError` there, https://github.com/python/cpython/issues/91351).
     """
     import authlib.integrations.requests_client  # noqa: F401, PLC0415 # Large: see `ditio/token.py`.
 
