@@ -1,6 +1,6 @@
 """One run of `adopt`: load the employees of Ditio, pair them with users, decide, and link."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,7 +10,7 @@ from itertools import islice
 from scim_bridge.adopt.decide import Deciding
 from scim_bridge.adopt.link import link
 from scim_bridge.domain.audit import Action, AuditEvent, Author
-from scim_bridge.domain.drift import Decision, Misfit, Pair
+from scim_bridge.domain.drift import By, Decision, Misfit, Pair
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
 from scim_bridge.errors import UntrustedRoster
 from scim_bridge.logs import get_logger
@@ -109,6 +109,25 @@ def _user_name(candidate: Candidate) -> str:
 
 BATCH = 50
 """Pairs that are linked in one transaction."""
+
+SIDES = (
+    Field.employee_number,
+    Field.first_name,
+    Field.last_name,
+    Field.phone,
+    Field.email,
+    Field.birth_date,
+    Field.work_title,
+)
+"""The fields shown of both sides of a disputed pair; they are never read back."""
+
+BY: Mapping[By, str] = {
+    By.number: "by number",
+    By.email: "by e-mail",
+    By.phone: "by phone",
+    By.decision: "as decided",
+}
+"""How a pair was found, in words."""
 
 SIDES_AT_ONCE = 200
 """Disputed pairs whose two sides are in memory at a time."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from scim_bridge import logs
-from scim_bridge.adopt.run import Found
+from scim_bridge.adopt.run import BY, Found
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, note, operator
 from scim_bridge.cli.csv_files import decisions_in, write_sheet
@@ -39,8 +39,6 @@ from scim_bridge.storage.pairs import kept_pairs
 from scim_bridge.storage.people import PersonRecord, user_names
 from scim_bridge.storage.resources import document_of
 from scim_bridge.tenant import build_rules, desired_of
-
-BY = {By.number: "by number", By.email: "by e-mail", By.phone: "by phone", By.decision: "as decided"}
 
 
 def json_pieces(found: Found) -> Iterator[str]:

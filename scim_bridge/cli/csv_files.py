@@ -4,12 +4,12 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scim_bridge.adopt.run import Dispute
+from scim_bridge.adopt.run import SIDES, Dispute
 from scim_bridge.certificates import workbook
 from scim_bridge.certificates.files import encoding_of, first_lines, folded, plain
 from scim_bridge.cli.output import AS_TEXT, csv_lines, is_formula, private_file
 from scim_bridge.domain.drift import Decision, Misfit
-from scim_bridge.domain.employee import EmployeeNumber, Field
+from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.errors import BridgeError
 
 COLUMNS = ("employee_number", "user_name", "decision")
@@ -93,17 +93,6 @@ def _cell(cells: Sequence[str], place: int) -> str:
     text = plain(cells[place]).strip() if place < len(cells) else ""
     return text[1:].strip() if text[:1] == AS_TEXT and is_formula(text[1:]) else text
 
-
-SIDES = (
-    Field.employee_number,
-    Field.first_name,
-    Field.last_name,
-    Field.phone,
-    Field.email,
-    Field.birth_date,
-    Field.work_title,
-)
-"""The fields shown of both sides; they are never read back."""
 
 HEADER = (*COLUMNS, "why", *(f"{field} in {side}" for field in SIDES for side in ("Entra", "Ditio")))
 

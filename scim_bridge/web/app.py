@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from scim_bridge import traces
 from scim_bridge.bootstrap import Parts
-from scim_bridge.domain.values import to_e164
+from scim_bridge.domain.values import NORWAY, to_e164
 from scim_bridge.settings import Scim
 from scim_bridge.web.auth import failures
 from scim_bridge.web.auth.bearer import Bearer, actor_of
@@ -100,8 +100,8 @@ def _load_early(parts: Parts) -> None:
     """
     import authlib.integrations.requests_client  # noqa: F401, PLC0415 # Large: see `ditio/token.py`.
 
-    for own in parts.settings.tenants.values():
-        to_e164("+4790000000", own.mapping.phone_region)  # Reads the numbering plan of Norway.
+    for region in {NORWAY, *(own.mapping.phone_region for own in parts.settings.tenants.values())}:
+        to_e164("90000000", region)  # Reads the country's numbering plan.
 
 
 def _world(parts: Parts, entrance: Entrance) -> ScimParts:

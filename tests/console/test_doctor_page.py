@@ -9,7 +9,7 @@ import pytest
 from scim_bridge.doctor import checks
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.database import Database
-from scim_bridge.web.console import doctor
+from scim_bridge.web.console import settings
 from tests.companies import Companies
 from tests.conftest import Clock
 from tests.console.conftest import CONSOLE, Visitor, signed_in
@@ -73,7 +73,7 @@ def test_a_check_that_does_not_end_is_late(world: World, monkeypatch: pytest.Mon
         yield from ()
 
     monkeypatch.setattr(checks, "examine_ditio", hangs)
-    monkeypatch.setattr(doctor, "SECONDS", 1.0)
+    monkeypatch.setattr(settings, "SECONDS", 1.0)
     text = signed_in(world).post("doctor/run").text
     over.set()
 
@@ -90,7 +90,7 @@ def test_a_second_run_at_the_same_time_is_refused(world: World, monkeypatch: pyt
         over.wait(30)
         return []
 
-    monkeypatch.setattr(doctor, "examine", waits)
+    monkeypatch.setattr(settings, "examine", waits)
     token = kari.token()
     first = threading.Thread(target=Visitor(kari.client).post, args=("doctor/run", token))
     first.start()
@@ -105,7 +105,7 @@ def test_a_second_run_at_the_same_time_is_refused(world: World, monkeypatch: pyt
 
 def test_an_error_of_a_check_ends_the_run(world: World, monkeypatch: pytest.MonkeyPatch):
     """The next run is not refused for ever."""
-    monkeypatch.setattr(doctor, "examine", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(settings, "examine", lambda *_, **__: 1 / 0)
     assert signed_in(world).post("doctor/run").status_code == 500
     monkeypatch.undo()
     assert signed_in(world, name="Ola").post("doctor/run").status_code == 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,6 +12,8 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import HTTPResponse
 
 from scim_bridge.graph.config import ClientSecret, GraphConfig
 from scim_bridge.graph.directory import GraphDirectory
@@ -84,3 +88,25 @@ def world(clock: Clock) -> GraphWorld:
 @pytest.fixture
 def client(world: GraphWorld) -> GraphDirectory:
     return world.client()
+
+
+def answering(world: GraphWorld, answer: object, path: str) -> Any:
+    """Sessions in which every call below a path is answered so."""
+    inner = world.session()
+
+    class Transport(BaseAdapter):
+        def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+            raw = HTTPResponse(body=io.BytesIO(json.dumps(answer).encode()), status=200, preload_content=False)
+            return HTTPAdapter().build_response(request, raw)
+
+        def close(self) -> None:
+            pass
+
+    def session() -> requests.Session:
+        made = requests.Session()
+        made.trust_env = False
+        made.mount(GRAPH, inner.get_adapter(GRAPH))
+        made.mount(f"{GRAPH}/v1.0/{path}", Transport())
+        return made
+
+    return session

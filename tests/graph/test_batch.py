@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import json
-from typing import Any
-
 import pytest
-import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3 import HTTPResponse
 
 from scim_bridge.errors import EntraError
 from scim_bridge.graph.directory import GraphDirectory
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from tests.graph.conftest import GRAPH, GraphWorld
+from tests.graph.conftest import GraphWorld, answering
 
 
 def an_id(number: int) -> str:
@@ -112,29 +105,7 @@ HOSTILE: dict[str, object] = {
 @pytest.mark.parametrize("answer", HOSTILE)
 def test_what_is_no_clear_answer_is_no_answer(world: GraphWorld, answer: str):
     """In particular no user is gone because of it."""
-    world.session = _answering(world, HOSTILE[answer])  # type: ignore[method-assign]
+    world.session = answering(world, HOSTILE[answer], "$batch")  # type: ignore[method-assign]
 
     with pytest.raises(EntraError):
         read(world.client(), [an_id(0)])
-
-
-def _answering(world: GraphWorld, answer: object) -> Any:
-    """Sessions in which every batch is answered so."""
-    inner = world.session()
-
-    class Transport(BaseAdapter):
-        def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-            raw = HTTPResponse(body=io.BytesIO(json.dumps(answer).encode()), status=200, preload_content=False)
-            return HTTPAdapter().build_response(request, raw)
-
-        def close(self) -> None:
-            pass
-
-    def session() -> requests.Session:
-        made = requests.Session()
-        made.trust_env = False
-        made.mount(GRAPH, inner.get_adapter(GRAPH))
-        made.mount(f"{GRAPH}/v1.0/$batch", Transport())
-        return made
-
-    return session

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 from typing import Any
 
 import pytest
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
 from scim_bridge.domain.entra import ROLE_IDS, JobState, Permission
@@ -19,7 +18,7 @@ from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.graph import ROLES, SERVICE_PRINCIPAL, GraphStyle, reported_styles
 from scim_bridge.sandbox.job import Execution, Job
 from tests.conftest import Clock
-from tests.graph.conftest import GRAPH, GraphWorld, a_graph
+from tests.graph.conftest import GRAPH, GraphWorld, a_graph, answering
 
 USERS = "/users?$select=id&$top=3"
 
@@ -99,7 +98,7 @@ def test_a_redirect_is_not_followed(world: GraphWorld, client: GraphClient):
 
 def test_pages_in_a_circle_end(world: GraphWorld, client: GraphClient):
     link = f"{GRAPH}/v1.0/users?$select=id&$top=3"
-    world.session = _answering(world, {"value": [{"id": "1"}], "@odata.nextLink": link})  # type: ignore[method-assign]
+    world.session = answering(world, {"value": [{"id": "1"}], "@odata.nextLink": link}, "users")  # type: ignore[method-assign]
 
     with pytest.raises(EntraError, match="circle"):
         read(world.client())
@@ -108,7 +107,7 @@ def test_pages_in_a_circle_end(world: GraphWorld, client: GraphClient):
 @pytest.mark.parametrize("link", [5, "", True])
 def test_a_link_that_is_none_does_not_end_a_list(world: GraphWorld, link: object):
     """What follows would count as missing."""
-    world.session = _answering(world, {"value": [{"id": "1"}], "@odata.nextLink": link})  # type: ignore[method-assign]
+    world.session = answering(world, {"value": [{"id": "1"}], "@odata.nextLink": link}, "users")  # type: ignore[method-assign]
 
     with pytest.raises(EntraError, match="next page"):
         read(world.client())
@@ -117,7 +116,7 @@ def test_a_link_that_is_none_does_not_end_a_list(world: GraphWorld, link: object
 @pytest.mark.parametrize("answer", [{}, {"id": None}, {"id": an_id(2), "accountEnabled": False}])
 def test_another_user_is_no_answer(world: GraphWorld, answer: object):
     """A cache in between, say: their values would be taken for those of the user who was asked for."""
-    world.session = _answering(world, answer)  # type: ignore[method-assign]
+    world.session = answering(world, answer, "users")  # type: ignore[method-assign]
 
     with pytest.raises(EntraError):
         world.client().user(an_id(1), ["jobTitle"])
@@ -125,33 +124,10 @@ def test_another_user_is_no_answer(world: GraphWorld, answer: object):
 
 @pytest.mark.parametrize("answer", [{}, {"value": None}, [], "text"])
 def test_an_answer_without_a_list_is_no_empty_list(world: GraphWorld, answer: object):
-    world.session = _answering(world, answer)  # type: ignore[method-assign]
+    world.session = answering(world, answer, "users")  # type: ignore[method-assign]
 
     with pytest.raises(EntraError, match="no list"):
         read(world.client())
-
-
-def _answering(world: GraphWorld, answer: object) -> Any:
-    """Sessions in which every call about users is answered so."""
-    inner = world.session()
-
-    class Transport(BaseAdapter):
-        def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-
-            raw = HTTPResponse(body=io.BytesIO(json.dumps(answer).encode()), status=200, preload_content=False)
-            return HTTPAdapter().build_response(request, raw)
-
-        def close(self) -> None:
-            pass
-
-    def session() -> requests.Session:
-        made = requests.Session()
-        made.trust_env = False
-        made.mount(GRAPH, inner.get_adapter(GRAPH))
-        made.mount(f"{GRAPH}/v1.0/users", Transport())
-        return made
-
-    return session
 
 
 # -- What passes, and what does not ----------------------------------------

@@ -57,7 +57,7 @@ ACTORS: Mapping[str, str] = {
 def show(place: Place) -> str:
     """Show the newest rows of a choice."""
     before = request.args.get("before", "").replace("\0", "") or None
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         found = audit_page(s, _choice(place, s), before=before)
     asked = {name: request.args.get(name, "") for name in ("q", "action", "actor", "since", "until")}
     return place.render(
@@ -73,7 +73,7 @@ def show(place: Place) -> str:
 
 def download(place: Place) -> Response:
     """Answer the rows of a choice as `audit export` prints them: JSON, one object a line."""
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         choice = _choice(place, s)
     answer = Response(export(place.tenant.database, place.tenant.name, choice), content_type="application/jsonl")
     answer.headers["Content-Disposition"] = 'attachment; filename="audit.jsonl"'

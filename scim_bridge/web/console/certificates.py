@@ -37,7 +37,7 @@ WINDOWS: Mapping[str, str] = {"expired": "has ended", "30 days": "within 30 days
 def show(place: Place) -> str:
     """Show what ends, and how many of each type."""
     choice = _choice()
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         expiries, today = expiries_of(s, place.settings), place.tenant.today(s.now)
         found = ending(expiries, choice, today)
         counted, types = by_type(expiries, today), expiries.types(MOST_TYPES)
@@ -60,7 +60,7 @@ def show(place: Place) -> str:
 def download(place: Place) -> Response:
     """Answer the chosen certificates as a calendar."""
     choice = _choice()
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         expiries = expiries_of(s, place.settings)
         rows = ending(expiries, choice, place.tenant.today(s.now), most=MOST_EVENTS).rows
         text = "".join(calendar(rows, s.now, place.tenant.name))
@@ -73,7 +73,7 @@ def show_lacking(place: Place) -> str:
     """Show who lacks a required certificate on a day; without a type, only the form."""
     required = list(dict.fromkeys(type_of(_plain(each)) for each in request.args.getlist("required") if each.strip()))
     department = _plain(request.args.get("department", ""))
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         on = _day(request.args.get("on", "")) or place.tenant.today(s.now)
         expiries = expiries_of(s, place.settings)
         found = lacking(expiries, on, required, department or None) if required else None

@@ -53,7 +53,7 @@ class Credential:
 
 def show(place: Place) -> str:
     """Show the page. Nothing is read but the settings and the database."""
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         found = arrived(s)
     return place.render(
         "connect.html",

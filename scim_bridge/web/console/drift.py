@@ -70,7 +70,7 @@ LARGEST_SKIP = 10**7
 
 def show(place: Place) -> str:
     """Show the last runs and the schedule."""
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         found, when = runs(s), schedule(s, place.settings.reconcile.every)
         asked, going_on, has_worker = repair.comparison(s), repair.repair_of(s), repair.has_worker(s)
     return place.render(
@@ -92,7 +92,7 @@ def show_plan(place: Place, plan: str) -> str:
     kind = Kind(asked) if asked in set(Kind) else None
     skip = min(max(request.args.get("skip", type=int) or 0, 0), LARGEST_SKIP)
     try:
-        with place.tenant.database.read(place.tenant.name) as s:
+        with place.tenant.read() as s:
             report = report_of(s, plan.replace("\0", ""))
             found = plan_page(s, report.run.id, kind, skip=skip)
             approved, going_on = s.plan(report.run.id).approved(), repair.repair_of(s)

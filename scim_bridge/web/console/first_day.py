@@ -1,53 +1,33 @@
 """The pages of the first day: the steps in their order, the pairs with both sides, and what is decided about them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from flask import make_response, request
+from flask import request
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
 
-from scim_bridge.domain.drift import By
+from scim_bridge.adopt.run import BY, SIDES
 from scim_bridge.domain.employee import EmployeeNumber, Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator import first_day
 from scim_bridge.operator.first_day import STEPS, NotNow
 from scim_bridge.storage.database import Session
 from scim_bridge.web.console.language import gettext
-from scim_bridge.web.console.place import Place
+from scim_bridge.web.console.place import REFRESH_SECONDS, Place
 
 MOST = 100
 """How many pairs of each sort a page shows. The next ones follow as those are decided."""
 
-REFRESH_SECONDS = 3
-
-BY: Mapping[By, str] = {
-    By.number: "by number",
-    By.email: "by e-mail",
-    By.phone: "by phone",
-    By.decision: "as decided",
-}
-
-SIDES = (
-    Field.employee_number,
-    Field.first_name,
-    Field.last_name,
-    Field.phone,
-    Field.email,
-    Field.birth_date,
-    Field.work_title,
-    Field.department,
-)
+SHOWN = (*SIDES, Field.department)
 """What is shown of both sides of a disputed pair."""
 
 
 def show(place: Place) -> Response:
     """Show the steps, and which is next. While a worker is at one, the browser asks again by itself."""
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         found = first_day.first_day(s, paused_by_setting=place.settings.delivery.paused)
-    response = make_response(place.render("first_day.html", found=found, steps=STEPS, seconds=REFRESH_SECONDS))
-    if found.goes_on:
-        response.headers["Refresh"] = f"{REFRESH_SECONDS}; url={place.url('first_day')}"
-    return response
+    page = place.render("first_day.html", found=found, steps=STEPS, seconds=REFRESH_SECONDS)
+    return place.refreshed(page, "first_day", found.goes_on)
 
 
 def find(place: Place) -> Response:
@@ -59,14 +39,14 @@ def find(place: Place) -> Response:
 def show_pairs(place: Place) -> str:
     """Show the pairs that were found: disputed ones with both sides."""
     found = first_day.pairs_page(place.tenant, most=MOST)
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         progress = first_day.first_day(s, paused_by_setting=place.settings.delivery.paused)
     return place.render(
         "pairs.html",
         found=found,
         progress=progress,
         by={by: gettext(said) for by, said in BY.items()},
-        sides=SIDES,
+        sides=SHOWN,
         is_private=lambda field: field is Field.birth_date and not place.is_operator,
     )
 

@@ -37,7 +37,7 @@ class Chart:
 
 def show(place: Place) -> str:
     """Show the page."""
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         found = overview(s, paused_by_setting=place.settings.delivery.paused)
         counted = happened(s)
     charts = [

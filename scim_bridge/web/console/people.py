@@ -48,7 +48,7 @@ def show(place: Place) -> str:
         is_deleted=state == DELETED,
     )
     rules = place.tenant.rules
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         if text:
             found = Page(chosen(find(s, rules, text), choice), None)
         else:
@@ -137,7 +137,7 @@ def resume(place: Place, person_id: str) -> Response:
 
 def _known(place: Place, person_id: str) -> None:
     """Check that a person belongs to this company. :raises NotFound: they do not."""
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         if "\0" in person_id or s.people.get(PersonId(person_id)) is None:
             raise NotFound(gettext("There is no such person in this company."))
 

@@ -47,6 +47,10 @@ def here() -> str:
     return quote(request.path) + (f"?{query}" if query else "")
 
 
+REFRESH_SECONDS = 3
+"""How often a page is asked for again that shows what a worker does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One company, as one administrator sees it in one request."""
@@ -102,6 +106,16 @@ class Place:
             value=lambda each: words.value(each),
             **context,
         )
+
+    def refreshed(self, page: str, name: str, refreshes: bool, **values: Any) -> Response:
+        """Answer with a page that the browser asks for again by itself, without any script, as long as it `refreshes`.
+
+        :param name: The page to ask for, with `values` in its path.
+        """
+        response = Response(page, mimetype="text/html")
+        if refreshes:
+            response.headers["Refresh"] = f"{REFRESH_SECONDS}; url={self.url(name, **values)}"
+        return response
 
     def done(self, what: str, count: int, page: str, **values: Any) -> Response:
         """Answer a form: show a page, with a notice of what was done. :param what: One of `words.NOTICES`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flask import make_response, request
+from flask import request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response
@@ -17,12 +17,10 @@ from scim_bridge.plan.limits import Limits
 from scim_bridge.storage.database import Session
 from scim_bridge.web.console import drift
 from scim_bridge.web.console.language import gettext
-from scim_bridge.web.console.place import Place
+from scim_bridge.web.console.place import REFRESH_SECONDS, Place
 
 MOST = 200
 """How many people of one effect are named; the plan has the others."""
-
-REFRESH_SECONDS = 3
 
 EFFECTS: Mapping[Effect, str] = {
     Effect.ends: "Employments that end, and logins that are closed",
@@ -37,7 +35,7 @@ EFFECTS: Mapping[Effect, str] = {
 def confirm(place: Place, plan: str) -> str:
     """Show what would be repaired, with the names, and ask for the reason."""
     selection = _selection(request.args)
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         found = _choice(place, s, plan, selection)
         groups = [
             (gettext(EFFECTS[effect]), effect, len(people), repair.named(s, people[:MOST]))
@@ -101,7 +99,7 @@ def stop(place: Place, plan: str) -> Response:
 def progress(place: Place, plan: str) -> Response:
     """Show how far the repair is. While it goes on, the browser asks again by itself, without any script."""
     try:
-        with place.tenant.database.read(place.tenant.name) as s:
+        with place.tenant.read() as s:
             report = report_of(s, _id(plan))
             found = repair.progress_of(s, report.run.id)
     except errors.NotFound as error:
@@ -111,11 +109,8 @@ def progress(place: Place, plan: str) -> Response:
     page = place.render(
         "repairing.html", report=report, found=found, skipped=skipped, refreshes=refreshes, seconds=REFRESH_SECONDS
     )
-    response = make_response(page)
-    if refreshes:
-        # Without the notice of the approval, which a screen reader would read again each time.
-        response.headers["Refresh"] = f"{REFRESH_SECONDS}; url={place.url('plan_progress', plan=report.run.id)}"
-    return response
+    # Without the notice of the approval, which a screen reader would read again each time.
+    return place.refreshed(page, "plan_progress", refreshes, plan=report.run.id)
 
 
 def compare(place: Place) -> Response:

@@ -59,7 +59,7 @@ class Group:
 def show(place: Place) -> str:
     """Show all causes, the first people of each, and those who were refused."""
     rules = place.tenant.rules
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         paused = is_paused(s, by_setting=place.settings.delivery.paused)
         groups: Counter[Cause] = Counter()
         for cause, count in s.outbox.causes().items():
@@ -80,7 +80,7 @@ def show_cause(place: Place, state: str, reason: str) -> str:
     if not is_known or state == State.delivered:
         raise NotFound
     why = None if reason == NO_REASON else Reason(reason)
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         if state == REFUSED:
             people = refused(s)
             group = Group(state, None, len(people), people[:MOST])
@@ -106,7 +106,7 @@ def confirm(place: Place) -> str:
     if decision not in DECISIONS:
         raise NotFound
     named = [PersonId(each) for each in request.args.getlist("person")]
-    with place.tenant.database.read(place.tenant.name) as s:
+    with place.tenant.read() as s:
         held = guarded(s, named or None)
     return place.render("decide.html", held=held, decision=decision)
 

@@ -1,9 +1,13 @@
-"""The page of the doctor: what the bridge stands on, checked when an operator asks for it."""
+"""The pages of what one company's bridge stands on: its settings, without secrets, and the checks of the doctor."""
 
+from itertools import groupby
 from threading import Lock
+
+from flask import request
 
 from scim_bridge.doctor.checks import examine
 from scim_bridge.errors import BridgeError
+from scim_bridge.operator.settings import shown, warnings
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
 
@@ -15,11 +19,25 @@ _running = Lock()
 
 
 def show(place: Place) -> str:
+    """Show the settings. Those that several companies share are no single company's to see."""
+    is_all = request.args.get("all") == "1"
+    is_alone = _is_alone(place)
+    rows = [each for each in shown(place.settings, with_shared=is_alone) if is_all or each.is_set]
+    return place.render(
+        "settings.html",
+        sections=[(name, list(some)) for name, some in groupby(rows, key=lambda each: each.section)],
+        warnings=list(warnings(place.settings)),
+        is_all=is_all,
+        is_alone=is_alone,
+    )
+
+
+def show_doctor(place: Place) -> str:
     """Show what is checked, and the button."""
     return place.render("doctor.html", findings=None, is_alone=_is_alone(place))
 
 
-def run(place: Place) -> str:
+def run_doctor(place: Place) -> str:
     """Run the checks now. What several companies share is no single company's to see."""
     if not _running.acquire(blocking=False):
         raise BridgeError(gettext("The checks are running already: try again in half a minute."))
