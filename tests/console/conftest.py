@@ -118,11 +118,16 @@ class Complaints:
         page.on("console", lambda message: self._note(message.type, message.text))
         page.on("pageerror", lambda error: self.found.append(f"error: {error}"))
         page.on("request", lambda request: self._asked(request.url))
-        page.on("requestfailed", lambda request: self.found.append(f"failed: {request.url}"))
+        page.on("requestfailed", lambda request: self._failed(request.url, request.failure or ""))
 
     def _note(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.found.append(f"{kind}: {text}")
+
+    def _failed(self, url: str, why: str) -> None:
+        # The browser's own decision: the next page was opened before the icon was there, or a page became a download.
+        if why != "net::ERR_ABORTED":
+            self.found.append(f"failed: {url}: {why}")
 
     def _asked(self, url: str) -> None:
         if not url.startswith((self.host, "data:")):
