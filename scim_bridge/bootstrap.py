@@ -35,6 +35,8 @@ from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
 from scim_bridge.storage.last_requests import LastRequests
+from scim_bridge.storage.quirks import Tally
+from scim_bridge.storage.runs import BEAT_SECONDS
 from scim_bridge.tenant import Ditio, Tenant, build_rules
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ class Parts:
     monotonic: Callable[[], float]
     last_requests: LastRequests
     """When Entra last called, as this process has seen it."""
+
+    tally: Tally
+    """How Entra departs from the RFCs, as this process has seen it."""
 
     def intake(self, tenant: str, request_id: str, *, queues_only: bool = False) -> Intake:
         """Return the intake of one request.
@@ -140,6 +145,7 @@ def build(
         base_url=settings.server.base_url or f"http://{bind or settings.server.bind}",
         monotonic=monotonic,
         last_requests=LastRequests(monotonic),
+        tally=Tally(monotonic, BEAT_SECONDS),
     )
 
 

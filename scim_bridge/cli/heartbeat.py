@@ -1,4 +1,4 @@
-"""The heartbeat of a process: in the database it says that the process is alive, and when Entra called last."""
+"""The heartbeat of a process: in the database it says that the process is alive, and what it has seen of Entra."""
 
 import atexit
 import socket
@@ -12,6 +12,7 @@ from scim_bridge import logs
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage.database import Database, Session, loggable
 from scim_bridge.storage.last_requests import LastRequests
+from scim_bridge.storage.quirks import Tally
 from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind, beat, leave, process_id
 from scim_bridge.storage.schema import require_current, revisions
 from scim_bridge.storage.trouble import trouble_of
@@ -22,7 +23,7 @@ log = logs.get_logger(__name__)
 class Heartbeat:
     """Tells the other processes, by the database, that this one runs, and when Entra last called it.
 
-    :param requests: What a web process has seen of Entra; None for a process that Entra does not call.
+    :param requests, tally: What a web process has seen of Entra; None for a process that Entra does not call.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class Heartbeat:
         monotonic: Callable[[], float] = time.monotonic,
         *,
         requests: LastRequests | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._database = database
         self._kind = kind
         self._requests = requests or LastRequests(monotonic)
+        self._tally = tally or Tally(monotonic, BEAT_SECONDS)
         self._monotonic = monotonic
         self._process = process_id(revisions()[-1], str(uuid4()))
         self._host = socket.gethostname()
@@ -61,14 +64,16 @@ class Heartbeat:
             self._store(lambda s: leave(s, self._kind, self._process), at_end=True)
 
     def _store(self, work: Callable[[Session], None], *, at_end: bool) -> None:
-        times = self._requests.to_store(at_end=at_end)
+        times, counts = self._requests.to_store(at_end=at_end), self._tally.to_store()
 
         def whole(s: Session) -> None:
             work(s)
             self._requests.store(s, times)
+            self._tally.store(s, counts)
 
         self._database.transact("", whole)
         self._requests.mark_stored(times)
+        self._tally.mark_stored(counts)
 
     def start(self) -> None:
         """Write heartbeats in a thread of their own until this process ends."""

@@ -146,7 +146,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
         parts = build(web_settings, bind=str(address))
         # Otherwise SQLite's log would stay beside the file, and a copy of the file alone would lack what is in it.
         atexit.register(parts.database.close)
-        Heartbeat(parts.database, ProcessKind.serve, requests=parts.last_requests).start()
+        Heartbeat(parts.database, ProcessKind.serve, requests=parts.last_requests, tally=parts.tally).start()
         return create_app(parts)
 
     def when_ready() -> None:

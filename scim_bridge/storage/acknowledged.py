@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, select, up
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.domain.person import Acknowledged, Lifecycle, PersonId, SentValue
 from scim_bridge.storage.engine import Repository, upsert
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import acknowledged, from_stored, to_stored
 
 UNCERTAIN = "uncertain"
@@ -45,8 +46,10 @@ _READBACK = (
     acknowledged.c.rounds,
 )
 _IN_SHORT, _IN_FULL = _of_people(*_VALUES), _of_people(*_VALUES, *_READBACK)
-_OF_ONE = select(acknowledged.c.field, *_VALUES, *_READBACK).where(
-    acknowledged.c.tenant == bindparam("tenant"), acknowledged.c.person_id == bindparam("person_id")
+_OF_ONE = Prepared(
+    select(acknowledged.c.field, *_VALUES, *_READBACK).where(
+        acknowledged.c.tenant == bindparam("tenant"), acknowledged.c.person_id == bindparam("person_id")
+    )
 )
 
 _FIELDS = {name.value: name for name in Field}
@@ -57,7 +60,7 @@ class Acknowledgements(Repository):
 
     def of(self, person_id: PersonId) -> Acknowledged:
         """Return what is acknowledged for a person."""
-        rows = self._connection.execute(_OF_ONE, {"tenant": self._tenant, "person_id": person_id})
+        rows = _OF_ONE.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
         found: dict[str, Any] = {row.field: row for row in rows}
         return _in_full(found)
 

@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, case, exists, or_, select, update
+from sqlalchemy import Row, and_, bindparam, case, exists, or_, select, update
 
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.domain.outcome import CAP_SECONDS, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.engine import Repository, asked_now, insert_if_absent
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import breakers, people
 
 # Built once, because every delivery reads it several times.
@@ -17,10 +18,11 @@ _LOCKED = select(breakers).where(breakers.c.tenant == bindparam("tenant")).with_
 
 
 @cache
-def _with_time(dialect: str) -> Select[Any]:
+def _with_time(dialect: str) -> Prepared:
     """Return the statement that reads the breaker, if there is one, and tells the time."""
     one = select(asked_now(dialect).label("now_is")).subquery("one")
-    return select(breakers, one.c.now_is).select_from(one.outerjoin(breakers, breakers.c.tenant == bindparam("tenant")))
+    its = breakers.c.tenant == bindparam("tenant")
+    return Prepared(select(breakers, one.c.now_is).select_from(one.outerjoin(breakers, its)))
 
 
 class Breakers(Repository):
@@ -35,7 +37,7 @@ class Breakers(Repository):
     def get(self) -> Breaker:
         """Return the breaker; without a row it is closed. As the first statement it saves asking for the time."""
         asked = {"tenant": self._tenant, "now": self._s.told_now}
-        row = self._connection.execute(_with_time(self._connection.dialect.name), asked).one()
+        row = _with_time(self._connection.dialect.name).first(self._connection, asked)
         self._s.learn_now(row.now_is)
         self._known = self._breaker(row) if row.tenant is not None else Breaker()
         return self._known

@@ -24,25 +24,29 @@ from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import claim_waiters, claims, people
 
 # Built once, because every delivery reads both.
-_HELD = select(claims.c.kind, claims.c.value).where(
-    claims.c.tenant == bindparam("tenant"), claims.c.person_id == bindparam("person_id")
+_HELD = Prepared(
+    select(claims.c.kind, claims.c.value).where(
+        claims.c.tenant == bindparam("tenant"), claims.c.person_id == bindparam("person_id")
+    )
 )
-_HELD_OR_AWAITED = union_all(
-    *(
-        select(table.c.kind, table.c.value, literal(is_held).label("is_held")).where(
-            table.c.tenant == bindparam("tenant"), table.c.person_id == bindparam("person_id")
+_HELD_OR_AWAITED = Prepared(
+    union_all(
+        *(
+            select(table.c.kind, table.c.value, literal(is_held).label("is_held")).where(
+                table.c.tenant == bindparam("tenant"), table.c.person_id == bindparam("person_id")
+            )
+            for table, is_held in ((claims, 1), (claim_waiters, 0))
         )
-        for table, is_held in ((claims, 1), (claim_waiters, 0))
     )
 )
 
 
-_HOLDER = select(claims.c.person_id).where(
+_holder = select(claims.c.person_id).where(
     claims.c.tenant == bindparam("tenant"),
     claims.c.kind == bindparam("of_kind", type_=claims.c.kind.type),
     claims.c.value == bindparam("claimed"),
 )
-_LOCKED_HOLDER = _HOLDER.with_for_update(read=True)
+_LOCKED_HOLDER, _HOLDER = Prepared(_holder.with_for_update(read=True)), Prepared(_holder)
 
 
 @cache
@@ -88,7 +92,7 @@ class Claims(Repository):
         if not claimed:
             return frozenset()
         taken = _take_free(self._connection.dialect.name, len(claimed)).execute(self._connection, values)
-        return frozenset(Claim(ClaimKind(row.kind), row.value) for row in taken)
+        return frozenset(Claim(ClaimKind(kind), value) for kind, value in taken.fetchall())
 
     def give_back(self, person_id: PersonId, taken: Iterable[Claim]) -> None:
         """Release values that this transaction has just claimed, so no person waits for them yet."""
@@ -112,18 +116,18 @@ class Claims(Repository):
     def holder(self, claim: Claim, *, lock: bool = False) -> PersonId | None:
         """Return the person who has a value, or None."""
         asked = {"tenant": self._tenant, "of_kind": claim.kind, "claimed": claim.value}
-        found = self._connection.execute(_LOCKED_HOLDER if lock else _HOLDER, asked).scalar_one_or_none()
-        return PersonId(found) if found is not None else None
+        found = (_LOCKED_HOLDER if lock else _HOLDER).first(self._connection, asked)
+        return PersonId(found.person_id) if found is not None else None
 
     def standing_of(self, person_id: PersonId) -> tuple[frozenset[Claim], frozenset[Claim]]:
         """Return the claims that a person has, and those they wait for. Lock the person first to keep both stable."""
-        rows = self._connection.execute(_HELD_OR_AWAITED, {"tenant": self._tenant, "person_id": person_id}).all()
+        rows = _HELD_OR_AWAITED.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
         held = frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if row.is_held)
         return held, frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if not row.is_held)
 
     def held_by(self, person_id: PersonId) -> frozenset[Claim]:
         """Return the claims that a person has."""
-        rows = self._connection.execute(_HELD, {"tenant": self._tenant, "person_id": person_id})
+        rows = _HELD.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
         return frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows)
 
     def awaited_by(self, person_id: PersonId) -> dict[Claim, PersonId | None]:

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from scim_bridge.errors import NotFound
 from scim_bridge.storage.admin_tables import access_tokens, client_secrets, clients, tokens
 from scim_bridge.storage.engine import Repository, Transaction, asked_now
+from scim_bridge.storage.prepared import Prepared
 
 TOKEN = "scimb_"  # nosec B105 # a prefix
 """Begins the secret tokens that operators paste into Entra."""
@@ -125,9 +126,14 @@ def valid_access_token(dialect: str) -> Select[Any]:
     )
 
 
-def _found(s: Transaction, statement: Callable[[str], Select[Any]], secret: str, **more: object) -> Row[Any] | None:
-    """Return the row of a valid secret. Every request needs it: the statement is built once, and tells the time too."""
-    row = s.connection.execute(statement(s.connection.dialect.name), {**asked_with(s, secret), **more}).first()
+@cache
+def _prepared(statement: Callable[[str], Select[Any]], dialect: str) -> Prepared:
+    return Prepared(statement(dialect))
+
+
+def _found(s: Transaction, statement: Callable[[str], Select[Any]], secret: str, **more: object) -> Any:
+    """Return the row of a valid secret, or None. It tells the time too."""
+    row = _prepared(statement, s.connection.dialect.name).first(s.connection, {**asked_with(s, secret), **more})
     if row is not None:
         s.learn_now(row.now)
     return row

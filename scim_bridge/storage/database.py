@@ -45,8 +45,9 @@ from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import HandsOffs, People, Permissions
 from scim_bridge.storage.plans import PlanItems, Scopes
+from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.refusals import RefusedWrites
-from scim_bridge.storage.resources import Lookups, Quirks, Resources
+from scim_bridge.storage.resources import Lookups, Resources
 from scim_bridge.storage.runs import Runs, Schedules
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.sqlite_file import WatchedFile, WriteTurns, watched_file

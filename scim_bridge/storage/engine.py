@@ -30,11 +30,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
-from scim_bridge.storage.prepared import Prepared
+from scim_bridge.storage.prepared import Prepared, failed
 from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
@@ -354,24 +354,13 @@ def _at_once(connection: Connection) -> Iterator[None]:
 
     :raises DBAPIError: one of them failed, as if it had been executed alone.
     """
-    dialect, driver = connection.dialect, connection.connection.driver_connection
+    driver = connection.connection.driver_connection
     assert driver is not None
     try:
         with driver.pipeline():
             yield
-    except dialect.loaded_dbapi.Error as error:
-        is_lost = dialect.is_disconnect(error, connection.connection, None)
-        if is_lost:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            None,
-            None,
-            error,
-            dialect.loaded_dbapi.Error,
-            hide_parameters=True,
-            connection_invalidated=is_lost,
-            dialect=dialect,
-        ) from error
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise failed(connection, error) from error
 
 
 def asked_now(dialect: str) -> ColumnElement[datetime]:
@@ -410,7 +399,7 @@ def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, obj
 
     It never causes a unique violation, which would end a PostgreSQL transaction.
     """
-    return _insert_if_absent(connection.dialect.name, table).execute(connection, row).first() is not None
+    return bool(_insert_if_absent(connection.dialect.name, table).execute(connection, row).fetchall())
 
 
 @cache

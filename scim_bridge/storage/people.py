@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
 from sqlalchemy import Row, Select, Table, and_, bindparam, delete, func, insert, or_, select, update
@@ -49,6 +50,13 @@ DAYS = 30
 """How long a permission lasts: Entra retries within hours, or within weeks if its job was quarantined."""
 
 
+_CONSUME = Prepared(
+    delete(permissions).where(
+        permissions.c.tenant == bindparam("tenant"), permissions.c.employee_number == bindparam("number")
+    )
+)
+
+
 class Permissions(Repository):
     """The permissions to adopt of one tenant, within one transaction."""
 
@@ -73,7 +81,7 @@ class Permissions(Repository):
 
     def consume(self, number: EmployeeNumber) -> None:
         """Remove all permissions for an employee, because a person is linked to it now."""
-        self._s.later(delete(permissions).where(self._about(number)))
+        self._s.later(_CONSUME, {"tenant": self._tenant, "number": number})
 
     def _about(self, number: EmployeeNumber) -> Any:
         return and_(permissions.c.tenant == self._tenant, permissions.c.employee_number == number)
@@ -200,23 +208,18 @@ def occasion_columns(occasions: RequestedAt) -> dict[str, object]:
 
 
 # Built once, because every write and every delivery executes them.
-_BY_ID = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
-_LOCKED = _BY_ID.with_for_update()
-_OF_USER = select(people).where(people.c.tenant == bindparam("tenant"), people.c.user_id == bindparam("user"))
-_LOCKED_OF_USER = _OF_USER.with_for_update()
+_by_id = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
+_BY_ID, _LOCKED = Prepared(_by_id), Prepared(_by_id.with_for_update())
+_of_user = select(people).where(people.c.tenant == bindparam("tenant"), people.c.user_id == bindparam("user"))
+_OF_USER, _LOCKED_OF_USER = Prepared(_of_user), Prepared(_of_user.with_for_update())
 _INSERT = Prepared(insert(people))
-_days = (
-    update(people)
-    .where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
-    .values(
-        {
-            name: bindparam(f"new_{name}", type_=people.c[name].type)
-            for name in (*days_columns(Days(active=True)), *occasion_columns(RequestedAt()), "wakes_on")
-        }
-    )
-)
-_DAYS = Prepared(_days)
-_DAYS_AND_EXTERNAL_ID = Prepared(_days.values(external_id=bindparam("new_external_id")))
+
+
+@cache
+def _changing(names: tuple[str, ...]) -> Prepared:
+    """Return the statement that changes some columns of a person, each by a parameter `new_…`."""
+    one = update(people).where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
+    return Prepared(one.values({name: bindparam(f"new_{name}", type_=people.c[name].type) for name in names}))
 
 
 class People(Repository):
@@ -262,15 +265,13 @@ class People(Repository):
 
     def get(self, person_id: PersonId, *, lock: bool = False) -> PersonRecord | None:
         """Return a person by id."""
-        found = self._connection.execute(_LOCKED if lock else _BY_ID, {"tenant": self._tenant, "person_id": person_id})
-        return self._record(found.first())
+        which = {"tenant": self._tenant, "person_id": person_id}
+        return self._record((_LOCKED if lock else _BY_ID).first(self._connection, which))
 
     def of_user(self, user_id: UserId, *, lock: bool = False) -> PersonRecord | None:
         """Return the person of a SCIM user; None also if another user took the person over (rule P2)."""
-        found = self._connection.execute(
-            _LOCKED_OF_USER if lock else _OF_USER, {"tenant": self._tenant, "user": user_id}
-        )
-        return self._record(found.first())
+        which = {"tenant": self._tenant, "user": user_id}
+        return self._record((_LOCKED_OF_USER if lock else _OF_USER).first(self._connection, which))
 
     def of_user_name(self, name: str) -> PersonRecord | None:
         """Return the person of the user with this name, in any case (rule A8)."""
@@ -326,12 +327,8 @@ class People(Repository):
         :param external_id: The `externalId` that Entra sends now; False keeps the one that is stored.
         """
         columns = {**days_columns(days), **occasion_columns(occasions), "wakes_on": wakes_on}
-        values: dict[str, object] = {"of_tenant": self._tenant, "person_id": person_id}
-        values |= {f"new_{name}": value for name, value in columns.items()}
-        if external_id is False:
-            self._s.later(_DAYS, values)
-        else:
-            self._s.later(_DAYS_AND_EXTERNAL_ID, {**values, "new_external_id": external_id})
+        known = {} if external_id is False else {"external_id": external_id}
+        self._update(person_id, {**columns, **known})
 
     def wake_on(self, person_id: PersonId, day: date) -> None:
         """Store the day on which a person becomes due."""
@@ -437,7 +434,8 @@ class People(Repository):
         return select(table.c.person_id).where(table.c.tenant == self._tenant, wanted)
 
     def _update(self, person_id: PersonId, values: Mapping[str, object]) -> None:
-        self._s.later(update(people).where(people.c.tenant == self._tenant, people.c.id == person_id).values(**values))
+        changed = {f"new_{name}": value for name, value in values.items()}
+        self._s.later(_changing(tuple(values)), {"of_tenant": self._tenant, "person_id": person_id, **changed})
 
 
 def user_names(s: Transaction, user_ids: Iterable[UserId]) -> dict[UserId, str]:

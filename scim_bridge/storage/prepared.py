@@ -1,14 +1,31 @@
 """Statements that are compiled once: those that every write executes, without SQLAlchemy's work for each execution."""
 
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection, CursorResult, Insert, Update
+from sqlalchemy import Connection, Insert, Select, Update
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import CompoundSelect
 from sqlalchemy.sql.dml import Delete
 
 Row = Mapping[str, object]
+
+FILE = "file"
+"""The entry of `Connection.info` that names the file of an embedded database. Its errors get it: see `failed`."""
+
+
+class Answer(Protocol):
+    """The driver's cursor after a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+
+    def fetchall(self) -> list[Any]:
+        """Return what it returns, as texts and numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +41,12 @@ class _Compiled:
     constants: Mapping[str, Any]
     """What the statement itself says; never a value that a row has to give."""
 
+    made: Callable[..., Any] | None
+    """Makes a row with names of what a SELECT returns."""
+
+    readers: tuple[tuple[int, Callable[[Any], Any]], ...]
+    """Turns a column into a value of Python, for columns whose type asks for that."""
+
     def parameters(self, row: Row) -> Any:
         processors, constants = self.processors, self.constants
         values = [
@@ -33,29 +56,46 @@ class _Compiled:
         ]
         return tuple(values) if self.is_positional else dict(zip(self.names, values, strict=True))
 
+    def read(self, values: Sequence[Any]) -> Any:
+        assert self.made is not None
+        found = list(values)
+        for index, reader in self.readers:
+            found[index] = reader(found[index])
+        return self.made(*found)
+
 
 class Prepared:
-    """A statement that changes rows. What it returns, if anything, comes as the driver gives it: texts and numbers.
+    """A statement. `first` and `all` return what a SELECT finds, as rows with names and values of Python.
 
     :param statement: It takes each value by a parameter of that name, or an INSERT by the name of the column.
     """
 
-    def __init__(self, statement: Insert | Update | Delete) -> None:
+    def __init__(self, statement: Insert | Update | Delete | Select[Any] | CompoundSelect[Any]) -> None:
         self._statement = statement
         self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
 
-    def execute(self, connection: Connection, rows: Row | Sequence[Row]) -> CursorResult[Any]:
+    def execute(self, connection: Connection, rows: Row | Sequence[Row]) -> Answer:
         """Execute it with the parameters of one row, or of several with the same names.
 
         :raises DBAPIError: as `Connection.execute` does.
         :raises KeyError: a row has no value for a parameter.
         """
-        several = None if isinstance(rows, Mapping) else rows
-        first = rows if isinstance(rows, Mapping) else rows[0]
-        compiled = self._for(connection.dialect, tuple(first))
-        if several is None:
-            return connection.exec_driver_sql(compiled.text, compiled.parameters(first))
-        return connection.exec_driver_sql(compiled.text, [compiled.parameters(each) for each in several])
+        if isinstance(rows, Mapping):
+            compiled = self._for(connection.dialect, tuple(rows))
+            return _executed(connection, compiled.text, compiled.parameters(rows), several=False)
+        compiled = self._for(connection.dialect, tuple(rows[0]))
+        return _executed(connection, compiled.text, [compiled.parameters(each) for each in rows], several=True)
+
+    def first(self, connection: Connection, row: Row) -> Any:
+        """Return the first row that a SELECT finds, or None. :raises DBAPIError: as `Connection.execute` does."""
+        found = self.all(connection, row)
+        return found[0] if found else None
+
+    def all(self, connection: Connection, row: Row) -> list[Any]:
+        """Return the rows that a SELECT finds. :raises DBAPIError: as `Connection.execute` does."""
+        compiled = self._for(connection.dialect, tuple(row))
+        found = _executed(connection, compiled.text, compiled.parameters(row), several=False).fetchall()
+        return [compiled.read(each) for each in found]
 
     def _for(self, dialect: Dialect, names: tuple[str, ...]) -> _Compiled:
         found = self._compiled.get((dialect.name, names))
@@ -64,9 +104,48 @@ class Prepared:
         return found
 
 
-def _compiled(statement: Insert | Update | Delete, dialect: Dialect, names: tuple[str, ...]) -> _Compiled:
+def _executed(connection: Connection, text: str, parameters: Any, *, several: bool) -> Answer:
+    if connection.dispatch.before_cursor_execute:
+        # SQLAlchemy tells who listens to each statement.
+        return cast(Answer, connection.exec_driver_sql(text, parameters))
+    driver: Any = connection.connection.driver_connection
+    try:
+        cursor = driver.cursor()
+        (cursor.executemany if several else cursor.execute)(text, parameters)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise failed(connection, error, text) from error
+    except BaseException as end:
+        if not isinstance(end, Exception):
+            # The process ends in the middle of a statement: nothing may be sent after it.
+            connection.invalidate(end)
+        raise
+    return cast(Answer, cursor)
+
+
+def failed(connection: Connection, error: Exception, text: str | None = None) -> DBAPIError:
+    """Return what SQLAlchemy raises for an error of the driver. A connection that is lost is not used again."""
+    dialect = connection.dialect
+    if (file := connection.info.get(FILE)) is not None:
+        error.file = file  # type: ignore[attr-defined]
+    is_lost = dialect.is_disconnect(error, connection.connection, None)  # type: ignore[arg-type]
+    if is_lost:
+        connection.invalidate(error)
+    made: Any = DBAPIError.instance(
+        text,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=is_lost,
+        dialect=dialect,
+    )
+    assert isinstance(made, DBAPIError)
+    return made
+
+
+def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Compiled:
     made: Any = statement.compile(dialect=dialect, column_keys=list(names))
-    if made.insert_prefetch or made.update_prefetch:
+    if getattr(made, "insert_prefetch", ()) or getattr(made, "update_prefetch", ()):
         raise ValueError("a column has a default of Python's, which a statement that is compiled once does not know")
     required = {name for bind, name in made.bind_names.items() if bind.required}
     said = made.construct_params(_check=False)
@@ -75,10 +154,18 @@ def _compiled(statement: Insert | Update | Delete, dialect: Dialect, names: tupl
         process = bind.type.dialect_impl(dialect).bind_processor(dialect)
         if process is not None:
             processors[name] = process
+    is_read = isinstance(statement, Select | CompoundSelect)
+    columns = tuple(statement.selected_columns) if is_read else ()
+    readers = (
+        (index, column.type.dialect_impl(dialect).result_processor(dialect, None))
+        for index, column in enumerate(columns)
+    )
     return _Compiled(
         text=str(made),
         names=tuple(made.positiontup) if made.positional else tuple(made.bind_names.values()),
         is_positional=bool(made.positional),
         processors=processors,
         constants={name: value for name, value in said.items() if name not in required},
+        made=namedtuple("Found", [column.name for column in columns]) if is_read else None,
+        readers=tuple((index, reader) for index, reader in readers if reader is not None),
     )

@@ -1,4 +1,4 @@
-"""SCIM resources: the documents as Entra sent them, with their keys; and the counts of quirks (rules A6-A8)."""
+"""SCIM resources: the documents as Entra sent them, with their keys (rules A6-A8)."""
 
 import json
 from collections.abc import Iterable
@@ -10,13 +10,11 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Join,
-    Row,
     Select,
     and_,
     bindparam,
     delete,
     exists,
-    func,
     literal,
     literal_column,
     select,
@@ -39,94 +37,24 @@ from scim_bridge.storage.credentials import (
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
 from scim_bridge.storage.json_sql import ENTERPRISE, Columns, EmployeeNumberKey, json_sql
 from scim_bridge.storage.prepared import Prepared
-from scim_bridge.storage.tables import exact_text, people, quirks, resources
+from scim_bridge.storage.tables import exact_text, people, resources
 
-_OF_USER = select(resources.c.document).where(
-    resources.c.tenant == bindparam("tenant"),
-    resources.c.id == bindparam("user_id"),
-    resources.c.resource_type == "User",
+_OF_USER = Prepared(
+    select(resources.c.document).where(
+        resources.c.tenant == bindparam("tenant"),
+        resources.c.id == bindparam("user_id"),
+        resources.c.resource_type == "User",
+    )
 )
 
 
 def document_of(s: Transaction, user_id: UserId) -> JsonObject | None:
     """Return a user as Entra sent it, or None if there is no such user."""
-    text = s.connection.execute(_OF_USER, {"tenant": s.tenant, "user_id": user_id}).scalar_one_or_none()
-    if text is None:
+    found = _OF_USER.first(s.connection, {"tenant": s.tenant, "user_id": user_id})
+    if found is None:
         return None
-    document: JsonObject = json.loads(text)
+    document: JsonObject = json.loads(found.document)
     return document
-
-
-MOST_NAMES = 1000
-"""How many names of a tenant are counted separately, so that a client that invents names can't fill the database."""
-
-OTHERS = "(others)"
-"""The name under which all other names of a kind are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The count of one quirk: its kind, and the name of the attribute."""
-
-    kind: str
-    name: str
-    count: int
-    """How many committed writes had it."""
-
-    first_seen: datetime
-    last_seen: datetime
-
-
-# Built once: nearly every write of Entra's counts one.
-_COUNT_AGAIN = Prepared(
-    update(quirks)
-    .where(
-        quirks.c.tenant == bindparam("of_tenant"),
-        quirks.c.kind == bindparam("of_kind"),
-        quirks.c.name == bindparam("of_name"),
-    )
-    .values(count=quirks.c.count + literal_column("1"), last_seen=bindparam("now", type_=quirks.c.last_seen.type))
-)
-
-
-class Quirks(Repository):
-    """The counts of one tenant's quirks, within one transaction."""
-
-    def count(self, found: Iterable[tuple[str, str]]) -> None:
-        """Count each kind and name once. Call it last in a transaction.
-
-        Every write from Entra may update the same rows. So they are locked only at the end, and in one order:
-        otherwise two transactions could wait for each other.
-        """
-        for kind, name in sorted(set(found)):
-            if not self._again(kind, name) and not self._again(kind, name := self._within_bounds(name)):
-                row = {"tenant": self._tenant, "kind": kind, "name": name, "first_seen": self._now}
-                if not insert_if_absent(self._connection, quirks, row | {"last_seen": self._now, "count": 1}):
-                    self._again(kind, name)
-
-    def _again(self, kind: str, name: str) -> bool:
-        """Count a name that is known. Return whether it is."""
-        row = {"of_tenant": self._tenant, "of_kind": kind, "of_name": name, "now": self._now}
-        return _COUNT_AGAIN.execute(self._connection, row).rowcount == 1
-
-    def _within_bounds(self, new: str) -> str:
-        """Return a new name, or `OTHERS` beyond the limit, which parallel writes may exceed a little."""
-        query = select(func.count()).select_from(quirks).where(quirks.c.tenant == self._tenant)
-        return new if self._connection.execute(query).scalar_one() < MOST_NAMES else OTHERS
-
-    def list(self) -> list[Counted]:
-        """Return all counts, the most frequent first."""
-        query = (
-            select(quirks)
-            .where(quirks.c.tenant == self._tenant)
-            .order_by(quirks.c.count.desc(), quirks.c.kind, quirks.c.name)
-        )
-        return [_counted(row) for row in self._connection.execute(query)]
-
-
-def _counted(row: Row[Any]) -> Counted:
-    found = row._mapping  # `row.count` would be the method of a tuple.
-    return Counted(found["kind"], found["name"], found["count"], found["first_seen"], found["last_seen"])
 
 
 GROUP = "Group"
@@ -248,13 +176,12 @@ class Resources(Repository):
         :param key: The folded value.
         """
         statement = looked_up(self._connection.dialect.name, attribute)
-        return [
-            stored_in(row) for row in self._connection.execute(statement, lookup_with(self._tenant, attribute, key))
-        ]
+        asked = lookup_with(self._tenant, attribute, key)
+        return [stored_in(row) for row in self._connection.execute(statement, asked)]
 
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """Return a resource, locked until the transaction ends."""
-        row = self._connection.execute(_LOCK, _which(self._tenant, resource_type, resource_id)).first()
+        row = _LOCK.first(self._connection, _which(self._tenant, resource_type, resource_id))
         return stored_in(row) if row else None
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
@@ -294,7 +221,7 @@ _IS = and_(
     resources.c.id == bindparam("resource_id"),
     resources.c.resource_type == bindparam("of_type"),
 )
-_LOCK = select(*_READ, resources.c["keys"]).where(_IS).with_for_update()
+_LOCK = Prepared(select(*_READ, resources.c["keys"]).where(_IS).with_for_update())
 _REPLACED = (
     *("document", "keys", "version", "last_modified_at"),
     *("user_name_key", "external_id_key", "display_name_key", "work_email_key"),
@@ -389,7 +316,7 @@ def stored_in(row: Any) -> StoredResource:
         version=row.version,
         created_at=row.created_at,
         last_modified_at=row.last_modified_at,
-        keys=row._mapping.get("keys", {}),
+        keys=getattr(row, "keys", {}),
         delivery=DeliveryView.of(row) if getattr(row, "state", None) else None,
     )
 
@@ -425,7 +352,7 @@ class Lookups(Repository):
         if is_access_token:
             asked["workload"] = workload
         statement = _statement(self._connection.dialect.name, attribute, is_access_token)
-        rows = self._connection.execute(statement, asked).all()
+        rows = statement.all(self._connection, asked)
         if not rows:
             return None, []
         self._s.learn_now(rows[0].who_now)
@@ -433,15 +360,15 @@ class Lookups(Repository):
 
 
 @cache
-def _statement(dialect: str, attribute: str, is_access_token: bool) -> Select[Any]:
+def _statement(dialect: str, attribute: str, is_access_token: bool) -> Prepared:
     """Return the statement, built once."""
     who = (valid_access_token if is_access_token else valid_token)(dialect).subquery("who")
     found = looked_up(dialect, attribute).subquery("found")
     columns = [each.label(f"{_WHO}{each.name}") for each in who.c]
-    return select(*found.c, *columns).select_from(who.outerjoin(found, true()))
+    return Prepared(select(*found.c, *columns).select_from(who.outerjoin(found, true())))
 
 
-def _credential(row: Row[Any], is_access_token: bool) -> Token | AccessToken:
+def _credential(row: Any, is_access_token: bool) -> Token | AccessToken:
     if is_access_token:
         return AccessToken(row.who_client_id, row.who_tenant, row.who_expires_at)
     return token_in(row, _WHO)

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, ExceptionContext, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.logs import get_logger
+from scim_bridge.storage.prepared import FILE
 
 log = get_logger(__name__)
 
@@ -129,9 +132,13 @@ def watched_file(engine: Engine) -> WatchedFile | None:
         if isinstance(context.original_exception, sqlite3.Error):
             context.original_exception.file = file.path  # type: ignore[attr-defined]
 
+    def on_connect(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        file.check()
+        record.info[FILE] = file.path
+
     event.listen(engine, "handle_error", on_error)
     event.listen(engine, "do_connect", on_opening, insert=True)
-    event.listen(engine, "connect", lambda *_: file.check())
+    event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin, insert=True)
     return file
 

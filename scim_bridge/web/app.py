@@ -117,6 +117,7 @@ def _world(parts: Parts, entrance: Entrance) -> ScimParts:
         request_id=failures.current,
         find=entrance.bearer.find,
         headers=failures.headers,
+        tally=parts.tally,
         monotonic=parts.monotonic,
     )
 

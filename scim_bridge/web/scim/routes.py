@@ -26,6 +26,7 @@ from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.types import MOST_LETTERS
 from scim_bridge.storage.database import CURSORS, Database, Secrets, repeated
+from scim_bridge.storage.quirks import Tally
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.tenant import Tenant
 from scim_bridge.web.scim.bounds import refuse_long_work, refuse_unstorable_text
@@ -249,6 +250,9 @@ class ScimParts:
     headers: Callable[["WSGIEnvironment"], list[tuple[str, str]]]
     """Returns the headers that all answers have, those that don't pass through Flask too."""
 
+    tally: Tally | None = None
+    """Counts the quirks of this process's requests."""
+
     monotonic: Callable[[], float] = time.monotonic
 
     @cached_property
@@ -277,6 +281,10 @@ def scim_blueprint(world: ScimParts) -> flask.Blueprint:
     def of_tenant(name: str, path: str = "") -> flask.Response:
         return _answer(world, flask.request, name, f"/tenants/{name}/scim/v2", path)
 
+    def offer(tenant: str) -> tuple[ScimProvider, int]:
+        found = world.offer(tenant)
+        return found.provider, found.max_filter_length
+
     @blueprint.record_once
     def install(state: Any) -> None:
         app: flask.Flask = state.app
@@ -290,20 +298,10 @@ def scim_blueprint(world: ScimParts) -> flask.Blueprint:
                 app.url_map.add(app.url_rule_class(rule, endpoint=endpoint, strict_slashes=False))
         # Flask answers a doubled slash with a redirect, which a POST doesn't follow (rule A6).
         with_single_slashes = _single_slashes(app.wsgi_app)
-        lookups = Lookups(
-            world.server_base_url.rstrip("/"), world.provider, world.find, _offer_of(world), world.headers
-        )
+        lookups = Lookups(world.server_base_url.rstrip("/"), world.provider, world.find, offer, world.headers)
         app.wsgi_app = lookups.before(with_single_slashes)  # type: ignore[assignment, method-assign]  # Flask's own way.
 
     return blueprint
-
-
-def _offer_of(world: ScimParts) -> Callable[[str], tuple[ScimProvider, int]]:
-    def offer(tenant: str) -> tuple[ScimProvider, int]:
-        found = world.offer(tenant)
-        return found.provider, found.max_filter_length
-
-    return offer
 
 
 def _answer(world: ScimParts, request: flask.Request, tenant: str, prefix: str, path: str) -> flask.Response:
@@ -375,6 +373,7 @@ def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest)
         lambda ticket: world.deliver(tenant, ticket),
         Author(asked.subject, request_id),
         writes=_writes(asked.method, asked.path),
+        tally=world.tally,
     )
     service = BridgeService(
         offer.provider,

@@ -20,6 +20,7 @@ from scim_bridge.logs import get_logger
 from scim_bridge.scim.resources import Membership
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.json_sql import json_sql
+from scim_bridge.storage.quirks import Tally
 from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.web.scim.certificates import Certificates
 from scim_bridge.web.scim.conflicts import check_version, not_found, uniqueness
@@ -36,7 +37,7 @@ USER = "User"
 class BridgeStorage(ScimStorage):
     """The resources of one tenant, for one request.
 
-    :param author, deliver: See `RequestTransaction`.
+    :param author, deliver, tally: See `RequestTransaction`.
     :param writes: Whether the request may write: then its transaction takes the write lock at once.
     """
 
@@ -52,6 +53,7 @@ class BridgeStorage(ScimStorage):
         author: Author,
         *,
         writes: bool = True,
+        tally: Tally | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self._database = database
@@ -61,7 +63,7 @@ class BridgeStorage(ScimStorage):
         self._writes = writes
         self._new_id = new_id
         self._rows = Rows(provider)
-        self._transaction = RequestTransaction(database, tenant, deliver, author)
+        self._transaction = RequestTransaction(database, tenant, deliver, author, tally)
         self.tolerate = self._transaction.tolerate
         self._views: dict[str, DeliveryView | None] = {}
         self._parted: dict[str, tuple[StoredResource, Membership]] = {}

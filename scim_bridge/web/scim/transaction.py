@@ -11,6 +11,7 @@ from scim_bridge.errors import UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.quirks import Quirk
 from scim_bridge.storage.database import Database, Session, loggable
+from scim_bridge.storage.quirks import Tally
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.scim.errors import refused_by_ditio
 
@@ -26,15 +27,22 @@ class RequestTransaction:
     :param deliver: Tries a delivery; called once the transaction is committed and none is open. If it undoes the
         write, that becomes the request's error (rule R1).
     :param author: The caller, for the audit trail.
+    :param tally: Keeps the quirks that this write need not store itself; None if it stores all.
     """
 
     def __init__(
-        self, database: Database, tenant: str, deliver: Callable[[Ticket], Undone | None], author: Author
+        self,
+        database: Database,
+        tenant: str,
+        deliver: Callable[[Ticket], Undone | None],
+        author: Author,
+        tally: Tally | None = None,
     ) -> None:
         self._database = database
         self._tenant = tenant
         self._deliver = deliver
         self._author = author
+        self._tally = tally
         self._session: Session | None = None
         self._tickets: list[Ticket] = []
         self._tolerated: set[Quirk] = set()
@@ -61,8 +69,7 @@ class RequestTransaction:
             try:
                 yield s
                 if writes and self._tolerated:
-                    # Last of all: many requests update these rows, and they stay locked until the commit.
-                    s.quirks.count(self._tolerated)
+                    self._count(s, frozenset(self._tolerated))
             finally:
                 self._session = None
                 self._tolerated = set()
@@ -96,6 +103,14 @@ class RequestTransaction:
         """Count the quirks of the next write, within its own transaction: a refused write isn't counted."""
         log.info("scim.tolerated", tenant=self._tenant, quirks=[" ".join(each) for each in found[:MAX_NAMED]])
         self._tolerated.update(found)
+
+    def _count(self, s: Session, found: frozenset[Quirk]) -> None:
+        """Count the quirks of a write, last of all: their rows stay locked until the commit."""
+        tally = self._tally
+        due = found if tally is None else tally.due(self._tenant, found)
+        s.quirks.count(due)
+        if tally is not None:
+            s.after_commit(lambda: tally.committed(self._tenant, found, due))
 
     def _try_delivery(self, ticket: Ticket) -> None:
         """Try a delivery. Any failure other than a refusal leaves the write accepted (rule A2)."""
