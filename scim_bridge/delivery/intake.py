@@ -97,11 +97,6 @@ def is_settled(
     return not plan_person(person, desired, shown, policy, today=today).operations
 
 
-def _after_locking(s: Session) -> Session:
-    """Return the same transaction, which asks for the time again: it may have waited for a lock."""
-    return s.of(s.tenant)
-
-
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """The person to deliver once the transaction is committed."""
@@ -187,8 +182,8 @@ class Intake:
 
         :param what: Who changed it, as the history calls it.
         """
-        record, s = s.people.of_user(user_id, lock=True), _after_locking(s)
-        s.breaker.get()  # Needed below in most cases; read first, it tells the time too.
+        record, s = s.person_of(user_id)
+        s.breaker.lately()  # Needed below in most cases; read first, it tells the time too.
         if record is None:
             # Another user took over this user's person (rule P2). A user who is still inactive needs nothing.
             return self.user_created(s, user_id, document) if active_of(document) else None
@@ -196,7 +191,7 @@ class Intake:
 
     def user_repeated(self, s: Session, user_id: UserId) -> Ticket | None:
         """Make a held or parked person due again, after a write that changed nothing (rule A5)."""
-        record, s = s.people.of_user(user_id, lock=True), _after_locking(s)
+        record, s = s.person_of(user_id)
         if record is None or record.reason is None:
             return None
         return self._due(s, record.person.id, "user-repeated")
@@ -225,7 +220,7 @@ class Intake:
 
         :param before: The document that was deleted.
         """
-        record, s = s.people.of_user(user_id, lock=True), _after_locking(s)
+        record, s = s.person_of(user_id)
         people = s.people
         if record is None:
             return None  # The person belongs to another user now: this DELETE ends no employment (rule P2).
@@ -238,7 +233,10 @@ class Intake:
 
     def certificate_said(self, s: Session, person_id: PersonId, what: str) -> Ticket | None:
         """Take in a changed certificate. It is delivered with its person, if they work and have an employee (K2)."""
-        record, s = s.people.get(person_id, lock=True), _after_locking(s)
+        record, s = (
+            s.people.get(person_id, lock=True),
+            s.of(s.tenant),
+        )  # It may have waited: the time is asked for again.
         today = self.tenant.today(s.now)
         if record is None or record.person.employee_number is None or not record.person.days.wants_employment(today):
             return None

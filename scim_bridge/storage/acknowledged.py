@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, select, update
 
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.domain.person import Acknowledged, Lifecycle, PersonId, SentValue
 from scim_bridge.storage.engine import Repository, upsert
 from scim_bridge.storage.prepared import Prepared
-from scim_bridge.storage.tables import acknowledged, from_stored, to_stored
+from scim_bridge.storage.tables import acknowledged, from_stored, people, to_stored
 
 UNCERTAIN = "uncertain"
 
@@ -52,7 +52,22 @@ _OF_ONE = Prepared(
     )
 )
 
+OF_USER = Prepared(
+    select(acknowledged.c.field, *_VALUES, *_READBACK)
+    .join_from(
+        acknowledged,
+        people,
+        and_(people.c.tenant == acknowledged.c.tenant, people.c.id == acknowledged.c.person_id),
+    )
+    .where(people.c.tenant == bindparam("tenant"), people.c.user_id == bindparam("user"))
+)
+
 _FIELDS = {name.value: name for name in Field}
+
+
+def acknowledged_in(rows: Iterable[Any]) -> Acknowledged:
+    """Return what is acknowledged for one person."""
+    return _in_full({row.field: row for row in rows})
 
 
 class Acknowledgements(Repository):
@@ -60,9 +75,7 @@ class Acknowledgements(Repository):
 
     def of(self, person_id: PersonId) -> Acknowledged:
         """Return what is acknowledged for a person."""
-        rows = _OF_ONE.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
-        found: dict[str, Any] = {row.field: row for row in rows}
-        return _in_full(found)
+        return acknowledged_in(_OF_ONE.all(self._connection, {"tenant": self._tenant, "person_id": person_id}))
 
     def of_many(self, person_ids: Iterable[PersonId]) -> dict[PersonId, Acknowledged]:
         """Return what is acknowledged for some people; every one of them is in the answer."""

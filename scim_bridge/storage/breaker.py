@@ -36,8 +36,16 @@ class Breakers(Repository):
 
     def get(self) -> Breaker:
         """Return the breaker; without a row it is closed. As the first statement it saves asking for the time."""
-        asked = {"tenant": self._tenant, "now": self._s.told_now}
-        row = _with_time(self._connection.dialect.name).first(self._connection, asked)
+        statement, asked = self.asking
+        return self.learn(statement.first(self._connection, asked))
+
+    @property
+    def asking(self) -> tuple[Prepared, dict[str, object]]:
+        """What `get` executes, and its parameters."""
+        return _with_time(self._connection.dialect.name), {"tenant": self._tenant, "now": self._s.told_now}
+
+    def learn(self, row: Any) -> Breaker:
+        """Return the breaker of what `asking` has found."""
         self._s.learn_now(row.now_is)
         self._known = self._breaker(row) if row.tenant is not None else Breaker()
         return self._known

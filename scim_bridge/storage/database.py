@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -16,7 +16,8 @@ from scim_bridge import traces
 from scim_bridge.domain.audit import AuditRecord
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.domain.values import UserId
+from scim_bridge.storage.acknowledged import OF_USER, Acknowledgements, acknowledged_in
 from scim_bridge.storage.admin_tables import secrets
 from scim_bridge.storage.asked import AskedRuns
 from scim_bridge.storage.audit import AuditTrail
@@ -43,11 +44,12 @@ from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.notices import Notices
 from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases
 from scim_bridge.storage.pairs import Pairs
-from scim_bridge.storage.people import HandsOffs, People, Permissions
+from scim_bridge.storage.people import LOCKED_OF_USER, HandsOffs, People, Permissions, PersonRecord, record_of
 from scim_bridge.storage.plans import PlanItems, Scopes
+from scim_bridge.storage.prepared import all_of
 from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.refusals import RefusedWrites
-from scim_bridge.storage.resources import Lookups, Resources
+from scim_bridge.storage.resources import LOCK, Lookups, Resources, StoredResource, stored_in, which
 from scim_bridge.storage.runs import Runs, Schedules
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.sqlite_file import WatchedFile, WriteTurns, watched_file
@@ -126,6 +128,38 @@ class Session(Transaction):
         """Remove a person without a user who never became an employee, so that Ditio knows nothing of them."""
         if self.people.remove(person_id):
             self.certificate_deliveries.forget(person_id)
+
+    def lock_user(self, user_id: UserId) -> StoredResource | None:
+        """Return a user, locked until the transaction ends, with their person. A change needs more, and reads it too.
+
+        The time and the breaker are read last: this may have waited for a lock.
+        """
+        self.__dict__.pop("now", None)
+        user = {"tenant": self.tenant, "user": user_id}
+        asked = (
+            (LOCK, which(self.tenant, "User", user_id)),
+            (LOCKED_OF_USER, user),
+            (OF_USER, user),
+            self.breaker.asking,
+        )
+        users, records, values, breakers = all_of(self.connection, asked)
+        self.breaker.learn(breakers[0])
+        self._people[user_id] = record_of(records[0], acknowledged_in(values)) if records else None
+        return stored_in(users[0]) if users else None
+
+    def person_of(self, user_id: UserId) -> tuple[PersonRecord | None, Self]:
+        """Return the person of a user, locked; None also if another user took the person over (rule P2).
+
+        Return also this transaction, which asks for the time again if it may have waited for the lock.
+        """
+        if user_id in self._people:
+            return self._people.pop(user_id), self
+        return self.people.of_user(user_id, lock=True), self.of(self.tenant)
+
+    @cached_property
+    def _people(self) -> dict[UserId, PersonRecord | None]:
+        """The people whom this transaction has locked, and not used yet."""
+        return {}
 
     @cached_property
     def console_sessions(self) -> ConsoleSessions:
@@ -214,11 +248,12 @@ class Database:
             with (
                 traces.detail("transaction"),
                 self._turns.taken(tenant, within) if self._turns is not None else nullcontext(),
-                self._writing.begin() as connection,
+                self._writing.connect() as connection,
+                connection.begin() as transaction,
             ):
                 s = Session(connection, tenant, self._own_now, work)
                 yield s
-                s.send()
+                s.commit(transaction)
         except DBAPIError as error:
             if (found := trouble_of(error)).why not in (Why.out_of_reach, Why.file_lost):
                 self._failed = found

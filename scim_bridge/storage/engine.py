@@ -5,8 +5,7 @@ Every wait has a limit.
 
 import select as select_module
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -19,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Executable,
+    RootTransaction,
     Table,
     bindparam,
     create_engine,
@@ -34,7 +34,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
-from scim_bridge.storage.prepared import Prepared, failed
+from scim_bridge.storage.prepared import Prepared, at_once
 from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
@@ -299,15 +299,34 @@ class Transaction:
         else:
             _execute(self._connection, statement, values)
 
+    def commit(self, transaction: RootTransaction) -> None:
+        """Commit. PostgreSQL gets the COMMIT together with what waits."""
+        unsent = self._work is not None and self._work.unsent
+        driver: Any = self._connection.connection.driver_connection
+        # The driver sends no COMMIT before it has learned that a transaction has begun.
+        if not unsent or driver.info.transaction_status.name != "INTRANS":
+            self.send()
+            transaction.commit()
+            return
+        with at_once(self._connection):
+            for statement, values in self._taken():
+                _execute(self._connection, statement, values)
+            transaction.commit()
+
+    def _taken(self) -> list[tuple[Executable | Prepared, Any]]:
+        assert self._work is not None
+        taken, self._work.unsent = self._work.unsent, []
+        return taken
+
     def send(self) -> None:
-        """Execute what waits. The commit does this first."""
+        """Execute what waits."""
         if self._work is None or not self._work.unsent:
             return
-        unsent, self._work.unsent = self._work.unsent, []
+        unsent = self._taken()
         if len(unsent) == 1:
             _execute(self._connection, *unsent[0])
         else:
-            with _at_once(self._connection):
+            with at_once(self._connection):
                 for statement, values in unsent:
                     _execute(self._connection, statement, values)
 
@@ -348,21 +367,6 @@ def _execute(connection: Connection, statement: Executable | Prepared, values: A
         connection.execute(statement, values)
 
 
-@contextmanager
-def _at_once(connection: Connection) -> Iterator[None]:
-    """Send the statements of this block to PostgreSQL without waiting for each answer.
-
-    :raises DBAPIError: one of them failed, as if it had been executed alone.
-    """
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    try:
-        with driver.pipeline():
-            yield
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise failed(connection, error) from error
-
-
 def asked_now(dialect: str) -> ColumnElement[datetime]:
     """Return the time within a statement: its parameter `now`, from `told_now`, or else the server's clock."""
     told = bindparam("now", type_=UtcDateTime)
@@ -391,7 +395,7 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, obj
     """Insert rows, or update the rows with the same primary keys. All rows must name the same columns."""
     if not rows:
         return
-    connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), [dict(row) for row in rows])
+    _upsert(connection.dialect.name, table, tuple(rows[0])).execute(connection, rows if len(rows) > 1 else rows[0])
 
 
 def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
@@ -403,12 +407,12 @@ def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, obj
 
 
 @cache
-def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
+def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Prepared:
     """Return the statement, built once for each table and its columns."""
     statement = inserting(dialect, table)
     key = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in names if name not in key}
-    return statement.on_conflict_do_update(index_elements=key, set_=changed)
+    return Prepared(statement.on_conflict_do_update(index_elements=key, set_=changed))
 
 
 @cache

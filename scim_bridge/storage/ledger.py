@@ -34,6 +34,7 @@ from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import ClaimKind, PersonId
 from scim_bridge.storage.engine import Repository, insert_if_absent
+from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people
@@ -83,16 +84,7 @@ class CertificateDeliveries(Repository):
 
     def mark_stale(self, person_id: PersonId) -> None:
         """Mark all certificates of a person to be sent again, because the person returns (rule K2)."""
-        self._connection.execute(
-            update(ledger)
-            .where(
-                ledger.c.tenant == self._tenant,
-                ledger.c.holder_kind == HolderKind.person,
-                ledger.c.holder == person_id,
-                ledger.c.acknowledged_at.is_not(None),
-            )
-            .values(is_stale=True)
-        )
+        self._s.later(_MARK_STALE, {"of_tenant": self._tenant, "person_id": person_id})
 
     def forgive_unclaimed(self) -> None:
         """Retry refused certificates of employee numbers without a person: no person can be made due for them."""
@@ -132,6 +124,18 @@ class CertificateDeliveries(Repository):
 
 def _key(holder: Holder) -> dict[str, object]:
     return {"of_kind": holder.kind.value, "of_holder": holder.value}
+
+
+_MARK_STALE = Prepared(
+    update(ledger)
+    .where(
+        ledger.c.tenant == bindparam("of_tenant"),
+        ledger.c.holder_kind == HolderKind.person,
+        ledger.c.holder == bindparam("person_id"),
+        ledger.c.acknowledged_at.is_not(None),
+    )
+    .values(is_stale=True)
+)
 
 
 def counting(tenant: str) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.engine import Repository, Transaction
-from scim_bridge.storage.people import NOT_DUE, PersonRecord, record_of
+from scim_bridge.storage.people import NOT_DUE, PersonRecord, change_person, record_of
 from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import breakers, people, resources
 
@@ -156,19 +156,10 @@ class Outbox(Repository):
         gives_back: bool = False,
     ) -> None:
         """Store how a delivery ended, and give the lease back if asked. The caller holds it, and knows the revision."""
-        self._s.later(
-            update(people)
-            .where(self._is(person_id))
-            .values(
-                state=state,
-                reason=reason,
-                detail=detail,
-                state_since=self._now,
-                **NOT_DUE,
-                **({"delivered_at": self._now} if state is State.delivered else {}),
-                **({"lease": None, "leased_until": None} if gives_back else {}),
-            )
-        )
+        ended = {"state": state, "reason": reason, "detail": detail, "state_since": self._now, **NOT_DUE}
+        delivered = {"delivered_at": self._now} if state is State.delivered else {}
+        given_back = {"lease": None, "leased_until": None} if gives_back else {}
+        change_person(self._s, person_id, {**ended, **delivered, **given_back})
 
     def try_again(self, person_id: PersonId, *, after_seconds: float, detail: str, failed: bool) -> None:
         """Leave a person due, to be retried later.

@@ -211,7 +211,7 @@ def occasion_columns(occasions: RequestedAt) -> dict[str, object]:
 _by_id = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
 _BY_ID, _LOCKED = Prepared(_by_id), Prepared(_by_id.with_for_update())
 _of_user = select(people).where(people.c.tenant == bindparam("tenant"), people.c.user_id == bindparam("user"))
-_OF_USER, _LOCKED_OF_USER = Prepared(_of_user), Prepared(_of_user.with_for_update())
+_OF_USER, LOCKED_OF_USER = Prepared(_of_user), Prepared(_of_user.with_for_update())
 _INSERT = Prepared(insert(people))
 
 
@@ -220,6 +220,12 @@ def _changing(names: tuple[str, ...]) -> Prepared:
     """Return the statement that changes some columns of a person, each by a parameter `new_…`."""
     one = update(people).where(people.c.tenant == bindparam("of_tenant"), people.c.id == bindparam("person_id"))
     return Prepared(one.values({name: bindparam(f"new_{name}", type_=people.c[name].type) for name in names}))
+
+
+def change_person(s: Transaction, person_id: PersonId, values: Mapping[str, object]) -> None:
+    """Change some columns of a person."""
+    changed = {f"new_{name}": value for name, value in values.items()}
+    s.later(_changing(tuple(values)), {"of_tenant": s.tenant, "person_id": person_id, **changed})
 
 
 class People(Repository):
@@ -271,7 +277,7 @@ class People(Repository):
     def of_user(self, user_id: UserId, *, lock: bool = False) -> PersonRecord | None:
         """Return the person of a SCIM user; None also if another user took the person over (rule P2)."""
         which = {"tenant": self._tenant, "user": user_id}
-        return self._record((_LOCKED_OF_USER if lock else _OF_USER).first(self._connection, which))
+        return self._record((LOCKED_OF_USER if lock else _OF_USER).first(self._connection, which))
 
     def of_user_name(self, name: str) -> PersonRecord | None:
         """Return the person of the user with this name, in any case (rule A8)."""
@@ -434,8 +440,7 @@ class People(Repository):
         return select(table.c.person_id).where(table.c.tenant == self._tenant, wanted)
 
     def _update(self, person_id: PersonId, values: Mapping[str, object]) -> None:
-        changed = {f"new_{name}": value for name, value in values.items()}
-        self._s.later(_changing(tuple(values)), {"of_tenant": self._tenant, "person_id": person_id, **changed})
+        change_person(self._s, person_id, values)
 
 
 def user_names(s: Transaction, user_ids: Iterable[UserId]) -> dict[UserId, str]:

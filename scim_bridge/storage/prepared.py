@@ -1,7 +1,8 @@
 """Statements that are compiled once: those that every write executes, without SQLAlchemy's work for each execution."""
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -93,15 +94,40 @@ class Prepared:
 
     def all(self, connection: Connection, row: Row) -> list[Any]:
         """Return the rows that a SELECT finds. :raises DBAPIError: as `Connection.execute` does."""
-        compiled = self._for(connection.dialect, tuple(row))
-        found = _executed(connection, compiled.text, compiled.parameters(row), several=False).fetchall()
-        return [compiled.read(each) for each in found]
+        return self.read(connection, row, self.execute(connection, row))
+
+    def read(self, connection: Connection, row: Row, answer: Answer) -> list[Any]:
+        """Return what a SELECT has found. :param row: Its parameters."""
+        return [self._for(connection.dialect, tuple(row)).read(each) for each in answer.fetchall()]
 
     def _for(self, dialect: Dialect, names: tuple[str, ...]) -> _Compiled:
         found = self._compiled.get((dialect.name, names))
         if found is None:
             found = self._compiled[dialect.name, names] = _compiled(self._statement, dialect, names)
         return found
+
+
+def all_of(connection: Connection, asked: Sequence[tuple[Prepared, Row]]) -> list[list[Any]]:
+    """Return the rows that each of several SELECTs finds. PostgreSQL gets all of them at once, and in this order."""
+    is_alone = connection.dialect.name != "postgresql" or connection.dispatch.before_cursor_execute
+    with nullcontext() if is_alone else at_once(connection):
+        answers = [statement.execute(connection, row) for statement, row in asked]
+    return [statement.read(connection, row, answer) for (statement, row), answer in zip(asked, answers, strict=True)]
+
+
+@contextmanager
+def at_once(connection: Connection) -> Iterator[None]:
+    """Send the statements of this block to PostgreSQL without waiting for each answer.
+
+    :raises DBAPIError: one of them failed, as if it had been executed alone.
+    """
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    try:
+        with driver.pipeline():
+            yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise failed(connection, error) from error
 
 
 def _executed(connection: Connection, text: str, parameters: Any, *, several: bool) -> Answer:

@@ -126,7 +126,7 @@ class Resources(Repository):
         :raises Taken: when another resource has its `userName`; the transaction can continue.
         """
         columns = _values(resource)
-        row = {**_which(self._tenant, resource.resource_type, resource.id)}
+        row = {**which(self._tenant, resource.resource_type, resource.id)}
         row |= {f"new_{name}": value for name, value in columns.items()}
         name = columns["user_name_key"]
         if name is None or (before is not None and name == indexed_columns(before.keys)["user_name_key"]):
@@ -181,7 +181,7 @@ class Resources(Repository):
 
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """Return a resource, locked until the transaction ends."""
-        row = _LOCK.first(self._connection, _which(self._tenant, resource_type, resource_id))
+        row = LOCK.first(self._connection, which(self._tenant, resource_type, resource_id))
         return stored_in(row) if row else None
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
@@ -221,7 +221,7 @@ _IS = and_(
     resources.c.id == bindparam("resource_id"),
     resources.c.resource_type == bindparam("of_type"),
 )
-_LOCK = Prepared(select(*_READ, resources.c["keys"]).where(_IS).with_for_update())
+LOCK = Prepared(select(*_READ, resources.c["keys"]).where(_IS).with_for_update())
 _REPLACED = (
     *("document", "keys", "version", "last_modified_at"),
     *("user_name_key", "external_id_key", "display_name_key", "work_email_key"),
@@ -235,7 +235,7 @@ _VIEWS = select(people.c.user_id, *_DELIVERY)
 _VIEW_OF_ONE = _VIEWS.where(people.c.tenant == bindparam("of_tenant"), people.c.user_id == bindparam("user"))
 
 
-def _which(tenant: str, resource_type: str, resource_id: str) -> dict[str, object]:
+def which(tenant: str, resource_type: str, resource_id: str) -> dict[str, object]:
     return {"of_tenant": tenant, "resource_id": resource_id, "of_type": resource_type}
 
 

@@ -224,10 +224,9 @@ class BridgeStorage(ScimStorage):
         :param membership: The new members of a group that was read without them.
         """
         with self._transaction.open(writes=True) as s:
-            now = s.now
             before = self._lock(s, resource_type, str(resource.id))
             check_version(before, expected_version)
-            identity = replace(identity_of(before), version=before.version + 1, last_modified_at=now)
+            identity = replace(identity_of(before), version=before.version + 1, last_modified_at=s.now)
             stored = self._rows.row(resource_type, resource, identity, membership)
             if stored.document == before.document:
                 # The operations of a PATCH can undo each other.
@@ -255,11 +254,11 @@ class BridgeStorage(ScimStorage):
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Remove a resource; a deleted user leaves all groups, and a person whose ending is due (rule P1)."""
         with self._transaction.open(writes=True) as s:
-            ticket, now = None, s.now
             if resource_type.name == CERTIFICATE:
                 self._certificates.delete(s, resource_type, resource_id, expected_version)
                 return
             before = self._lock(s, resource_type, resource_id)
+            ticket, now = None, s.now
             check_version(before, expected_version)
             s.resources.delete(before.resource_type, before.id)
             self._transaction.locked.pop(before.id, None)
@@ -315,7 +314,8 @@ class BridgeStorage(ScimStorage):
         locked = self._transaction.locked.get(resource_id)
         if locked is not None and locked.resource_type == resource_type.name:
             return locked
-        stored = s.resources.lock(str(resource_type.name), resource_id)
+        is_user = resource_type.name == USER
+        stored = s.lock_user(UserId(resource_id)) if is_user else s.resources.lock(str(resource_type.name), resource_id)
         if stored is None:
             raise not_found(resource_type, resource_id)
         self._transaction.locked[resource_id] = stored
