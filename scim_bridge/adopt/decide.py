@@ -12,8 +12,8 @@ from scim_bridge.errors import WrongDecisions
 from scim_bridge.plan.matching import TAKEN
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.pairs import Pairs
-from scim_bridge.storage.people import PersonRecord, user_names
-from scim_bridge.storage.resources import document_of
+from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.resources import document_of, user_names
 from scim_bridge.storage.snapshot import Snapshot, number_key
 from scim_bridge.tenant import Tenant
 

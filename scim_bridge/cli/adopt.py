@@ -36,8 +36,8 @@ from scim_bridge.storage.asked import LINK
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.pairs import kept_pairs
-from scim_bridge.storage.people import PersonRecord, user_names
-from scim_bridge.storage.resources import document_of
+from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.resources import document_of, user_names
 from scim_bridge.tenant import build_rules, desired_of
 
 

@@ -16,7 +16,8 @@ from scim_bridge.plan.steps import owes_ending
 from scim_bridge.storage.claims import Claims
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.guard import held_or_dropped
-from scim_bridge.storage.people import PersonRecord, user_names
+from scim_bridge.storage.people import PersonRecord
+from scim_bridge.storage.resources import user_names
 from scim_bridge.tenant import Tenant, acknowledged_claims, wanted_claims
 
 LONGEST_RING = 100

@@ -158,7 +158,7 @@ class Session(Transaction):
 
     @cached_property
     def _people(self) -> dict[UserId, PersonRecord | None]:
-        """The people whom this transaction has locked, and not used yet."""
+        """People that this transaction has locked, and not used yet."""
         return {}
 
     @cached_property

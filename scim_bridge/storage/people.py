@@ -1,6 +1,6 @@
 """People: the rows that join users and employees, hands-off, and permissions to adopt (rules D6, H1, P1)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -441,11 +441,3 @@ class People(Repository):
 
     def _update(self, person_id: PersonId, values: Mapping[str, object]) -> None:
         change_person(self._s, person_id, values)
-
-
-def user_names(s: Transaction, user_ids: Iterable[UserId]) -> dict[UserId, str]:
-    """Return the (folded) user names of some users, for listings."""
-    query = select(resources.c.id, resources.c.user_name_key).where(
-        resources.c.tenant == s.tenant, resources.c.resource_type == "User", resources.c.id.in_(list(user_ids))
-    )
-    return {UserId(row.id): row.user_name_key for row in s.connection.execute(query)}

@@ -57,6 +57,14 @@ def document_of(s: Transaction, user_id: UserId) -> JsonObject | None:
     return document
 
 
+def user_names(s: Transaction, user_ids: Iterable[UserId]) -> dict[UserId, str]:
+    """Return the (folded) user names of some users, for listings."""
+    query = select(resources.c.id, resources.c.user_name_key).where(
+        resources.c.tenant == s.tenant, resources.c.resource_type == "User", resources.c.id.in_(list(user_ids))
+    )
+    return {UserId(row.id): row.user_name_key for row in s.connection.execute(query)}
+
+
 GROUP = "Group"
 """The resource type that has members."""
 

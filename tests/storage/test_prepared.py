@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, delete, event, insert, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, is_out_of_reach
 from scim_bridge.storage.engine import insert_if_absent
-from scim_bridge.storage.prepared import Prepared
+from scim_bridge.storage.prepared import Prepared, all_of
 from scim_bridge.storage.tables import UtcDateTime, json_column
 
 THINGS = Table(
@@ -103,3 +103,56 @@ def test_a_default_of_pythons_is_refused(database: Database):
     table = Table("others", MetaData(), Column("id", Text, primary_key=True), Column("made", Text, default=lambda: "x"))
     with database.write() as s, pytest.raises(ValueError, match="default"):
         Prepared(insert(table)).execute(s.connection, {"id": "a"})
+
+
+@pytest.mark.parametrize("someone_listens", [False, True])
+def test_a_select_returns_what_the_library_returns(things: Database, someone_listens: bool):
+    """Times, JSON and NULL as values of Python, by name; alone, and several at once, in their order."""
+    found = Prepared(select(THINGS).where(THINGS.c.id == bindparam("which")))
+    statements: list[str] = []
+    if someone_listens:
+        event.listen(things.engine, "before_cursor_execute", lambda *said: statements.append(said[2]))
+    with things.write() as s:
+        for row in ({"id": "a", "at": NOON, "said": {"å": [1]}}, {"id": "b", "at": None, "said": None}):
+            insert_if_absent(s.connection, THINGS, row)
+        (a,), (b,), none, (again,) = all_of(s.connection, [(found, {"which": each}) for each in ("a", "b", "c", "a")])
+
+        assert (a.id, a.at, a.said, a.count) == ("a", NOON.astimezone(UTC), {"å": [1]}, 7)
+        assert (b.at, b.said, none) == (None, None, [])
+        assert found.first(s.connection, {"which": "a"}) == a == again
+        assert found.first(s.connection, {"which": "c"}) is None
+    assert bool(statements) == someone_listens
+
+
+def test_one_of_several_selects_that_fails_is_named(things: Database):
+    """By the library's error, as if it had been executed alone; the others are not taken for its answer."""
+    fine = Prepared(select(THINGS.c.id).where(THINGS.c.id == bindparam("which")))
+    wrong = Prepared(select(Table("missing", MetaData(), Column("id", Text)).c.id))
+    with things.read() as s, pytest.raises(DBAPIError, match="missing"):
+        all_of(s.connection, [(fine, {"which": "a"}), (wrong, {}), (fine, {"which": "b"})])
+
+    assert rows(things) == []
+
+
+def test_a_connection_that_is_lost_is_not_used_again(postgresql_url: str):
+    """The caller is told that the database is out of reach, and the next transaction gets another connection."""
+    database, asked = Database(postgresql_url), Prepared(select(text("1 AS one")))
+    other = Database(postgresql_url)
+
+    def meets_its_end() -> None:
+        with database.read() as s:
+            pid = s.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            with other.read() as o:
+                o.connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+            asked.first(s.connection, {})
+
+    try:
+        with pytest.raises(DBAPIError) as failed:
+            meets_its_end()
+        assert is_out_of_reach(failed.value)
+        assert failed.value.connection_invalidated
+        with database.read() as s:
+            assert s.connection.execute(text("SELECT 1")).scalar_one() == 1
+    finally:
+        database.close()
+        other.close()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import event
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.quirks import MOST_NAMES, OTHERS, Counted
+from scim_bridge.storage.quirks import MOST_NAMES, OTHERS, Counted, Tally
 from tests.conftest import Clock
 
 
@@ -98,3 +98,61 @@ def test_a_write_that_is_rolled_back_is_not_counted(database: Database, clock: C
         pass
 
     assert listed(database) == []
+
+
+SHOE, TITLE = ("unknown-attribute", "shoeSize"), ("empty-text", "title")
+
+
+def flush(database: Database, tally: Tally) -> None:
+    kept = tally.to_store()
+    with database.write() as s:
+        tally.store(s, kept)
+    tally.mark_stored(kept)
+
+
+def test_what_was_stored_lately_is_kept_and_stored_together(database: Database, clock: Clock):
+    """No write waits for the rows that every other write counts in, and no count is lost."""
+    tally = Tally(clock.monotonic, 30)
+    assert set(tally.due("default", [SHOE, TITLE])) == {SHOE, TITLE}
+    count(database, clock, SHOE, TITLE)
+    tally.committed("default", [SHOE, TITLE], stored=[SHOE, TITLE])
+    for tenant in ("default", "default", "other"):
+        stored = tally.due(tenant, [SHOE])
+        count(database, clock, *stored, tenant=tenant)
+        tally.committed(tenant, [SHOE], stored)
+    tally.committed("other", [SHOE], stored=[])
+    flush(database, tally)
+    flush(database, tally)
+
+    assert [(each.name, each.count) for each in listed(database)] == [("shoeSize", 3), ("title", 1)]
+    assert [(each.name, each.count) for each in listed(database, "other")] == [("shoeSize", 2)]
+    clock.passes(seconds=30)
+    assert tally.due("default", [SHOE, TITLE]) == [SHOE, TITLE]
+
+
+def test_what_could_not_be_stored_stays_kept(database: Database, clock: Clock):
+    """The next heartbeat stores it, with what came meanwhile."""
+    tally = Tally(clock.monotonic, 30)
+    tally.committed("default", [SHOE], stored=[])
+    kept = tally.to_store()
+    tally.committed("default", [SHOE], stored=[])
+    try:
+        with database.write() as s:
+            tally.store(s, kept)
+            raise ValueError("the disk is full")
+    except ValueError:
+        pass
+    flush(database, tally)
+
+    assert [each.count for each in listed(database)] == [2]
+
+
+def test_invented_names_do_not_fill_the_memory(clock: Clock):
+    """They are stored by their own writes, which the table bounds."""
+    tally = Tally(clock.monotonic, 30)
+    names = [("unknown-attribute", f"name-{number}") for number in range(3 * MOST_NAMES)]
+    for each in names:
+        tally.committed("default", [each], tally.due("default", [each]))
+
+    assert tally.to_store() == {}
+    assert len(tally.due("default", names)) >= MOST_NAMES

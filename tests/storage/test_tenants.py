@@ -43,9 +43,8 @@ from scim_bridge.storage.notices import Mark, Queued
 from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.paging import Order
 from scim_bridge.storage.pairs import forget_abandoned
-from scim_bridge.storage.people import user_names
 from scim_bridge.storage.refusals import RefusedWrite
-from scim_bridge.storage.resources import StoredResource, document_of
+from scim_bridge.storage.resources import StoredResource, document_of, user_names
 from scim_bridge.storage.search import Branch, CertificateSearch, RootSearch
 from scim_bridge.storage.snapshot import Seen
 from scim_bridge.storage.tables import certificate_entries, certificate_ledger, metadata, people

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from scim_bridge.cli.heartbeat import Heartbeat
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind
 from tests.conftest import Clock
 from tests.world import World
 
@@ -97,3 +99,25 @@ def test_parts_of_a_new_user_are_answered_as_a_read_of_them(queued: World):
     read = queued.scim("GET", f"{USERS}/{created.json()['id']}?attributes=userName,name.givenName")
     assert created.json() == read.json()
     assert "emails" not in created.json()
+
+
+def test_what_every_write_departs_in_is_stored_once_in_a_while(queued: World):
+    """The first write stores it, so that it shows at once; those that follow leave it to the heartbeat (rule A7)."""
+    database, parts = queued.database, queued.parts
+
+    def counts() -> list[int]:
+        with database.read("default") as s:
+            return [each.count for each in s.quirks.list()]
+
+    for number in range(3):
+        several = {"userName": f"u{number}", "externalId": str(number), "phoneNumbers": [], "shoeSize": 44}
+        assert queued.scim("POST", USERS, {**USER, **several}).status_code == 201
+        assert counts() == [1]
+    refused = queued.scim("POST", USERS, {**USER, "userName": "u0", "shoeSize": 44})
+    Heartbeat(database, ProcessKind.serve, queued.clock.monotonic, tally=parts.tally).look()
+
+    assert refused.status_code == 409
+    assert counts() == [3]
+    queued.clock.passes(seconds=BEAT_SECONDS)
+    assert queued.scim("POST", USERS, {**USER, "userName": "u9", "shoeSize": 44}).status_code == 201
+    assert counts() == [4]
