@@ -34,7 +34,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
-from scim_bridge.storage.prepared import Prepared, at_once
+from scim_bridge.storage.prepared import Prepared, at_once, executed
 from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
@@ -236,7 +236,7 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         # A transaction that will write takes the lock at once, because a later upgrade can fail without waiting.
         options = connection.get_execution_options()
         if not options.get("single", False):
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", False) else "BEGIN")
+            executed(connection, "BEGIN IMMEDIATE" if options.get("write", False) else "BEGIN")
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)

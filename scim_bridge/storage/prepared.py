@@ -32,12 +32,10 @@ class Answer(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     text: str
-    names: tuple[str, ...]
-    """The parameters in their order."""
+    takes: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+    """The parameters in their order, each with what turns its value into one that the driver takes."""
 
     is_positional: bool
-    processors: Mapping[str, Callable[[Any], Any]]
-    """Turns a value into what the driver takes, for parameters whose type asks for that."""
 
     constants: Mapping[str, Any]
     """What the statement itself says; never a value that a row has to give."""
@@ -49,13 +47,10 @@ class _Compiled:
     """Turns a column into a value of Python, for columns whose type asks for that."""
 
     def parameters(self, row: Row) -> Any:
-        processors, constants = self.processors, self.constants
-        values = [
-            processors[name](value) if name in processors else value
-            for name in self.names
-            for value in (row[name] if name in row else constants[name],)
-        ]
-        return tuple(values) if self.is_positional else dict(zip(self.names, values, strict=True))
+        given = {**self.constants, **row} if self.constants else row
+        if self.is_positional:
+            return tuple([given[name] if make is None else make(given[name]) for name, make in self.takes])
+        return {name: given[name] if make is None else make(given[name]) for name, make in self.takes}
 
     def read(self, values: Sequence[Any]) -> Any:
         assert self.made is not None
@@ -83,9 +78,9 @@ class Prepared:
         """
         if isinstance(rows, Mapping):
             compiled = self._for(connection.dialect, tuple(rows))
-            return _executed(connection, compiled.text, compiled.parameters(rows), several=False)
+            return executed(connection, compiled.text, compiled.parameters(rows))
         compiled = self._for(connection.dialect, tuple(rows[0]))
-        return _executed(connection, compiled.text, [compiled.parameters(each) for each in rows], several=True)
+        return executed(connection, compiled.text, [compiled.parameters(each) for each in rows], several=True)
 
     def first(self, connection: Connection, row: Row) -> Any:
         """Return the first row that a SELECT finds, or None. :raises DBAPIError: as `Connection.execute` does."""
@@ -130,7 +125,8 @@ def at_once(connection: Connection) -> Iterator[None]:
         raise failed(connection, error) from error
 
 
-def _executed(connection: Connection, text: str, parameters: Any, *, several: bool) -> Answer:
+def executed(connection: Connection, text: str, parameters: Any = (), *, several: bool = False) -> Answer:
+    """Execute a text of SQL with parameters as the driver takes them. :raises DBAPIError: as the library does."""
     if connection.dispatch.before_cursor_execute:
         # SQLAlchemy tells who listens to each statement.
         return cast(Answer, connection.exec_driver_sql(text, parameters))
@@ -180,6 +176,7 @@ def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Comp
         process = bind.type.dialect_impl(dialect).bind_processor(dialect)
         if process is not None:
             processors[name] = process
+    names_in_order = made.positiontup if made.positional else made.bind_names.values()
     is_read = isinstance(statement, Select | CompoundSelect)
     columns = tuple(statement.selected_columns) if is_read else ()
     readers = (
@@ -188,9 +185,8 @@ def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Comp
     )
     return _Compiled(
         text=str(made),
-        names=tuple(made.positiontup) if made.positional else tuple(made.bind_names.values()),
+        takes=tuple((name, processors.get(name)) for name in names_in_order),
         is_positional=bool(made.positional),
-        processors=processors,
         constants={name: value for name, value in said.items() if name not in required},
         made=namedtuple("Found", [column.name for column in columns]) if is_read else None,
         readers=tuple((index, reader) for index, reader in readers if reader is not None),
