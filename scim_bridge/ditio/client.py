@@ -21,9 +21,8 @@ from scim_bridge.ditio.answers import (
     rows_of,
     unreadable,
 )
-from scim_bridge.ditio.config import DitioConfig
+from scim_bridge.ditio.config import EMPLOYEES, DitioConfig, segment
 from scim_bridge.ditio.operations import Operations
-from scim_bridge.ditio.paths import EMPLOYEES, segment
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.token import tokens_of
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber

@@ -14,8 +14,7 @@ from scim_bridge.ditio.answers import (
     unreadable,
     value_of,
 )
-from scim_bridge.ditio.config import DitioConfig, OperationCall, setting_name
-from scim_bridge.ditio.paths import EMPLOYEES, USERS_V4, segment
+from scim_bridge.ditio.config import EMPLOYEES, USERS_V4, DitioConfig, OperationCall, segment, setting_name
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
 from scim_bridge.domain.operations import Answer, Call, Operation, OperationName, call_for
 from scim_bridge.domain.values import JsonObject
