@@ -23,7 +23,7 @@ SOURCES = (
     "delivery/undo.py",
     "delivery/update.py",
     "ditio/answers.py",
-    "ditio/operations.py",
+    "ditio/client.py",
     "ditio/token.py",
     "domain/breaker.py",
     "domain/certificate.py",
