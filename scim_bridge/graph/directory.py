@@ -8,15 +8,17 @@ from urllib.parse import quote
 
 from requests.structures import CaseInsensitiveDict
 
-from scim_bridge.domain.entra import MOST_CALLS, Permission, is_object_id
-from scim_bridge.domain.entra_people import (
+from scim_bridge.domain.entra import (
     BIN,
     GONE,
+    MOST_CALLS,
     DirectoryGroup,
     DirectoryUser,
     Member,
+    Permission,
     Principal,
     PrincipalKind,
+    is_object_id,
 )
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from scim_bridge.domain.certificate import Slot
 from scim_bridge.domain.employee import REQUIRED, Field, Owner
-from scim_bridge.domain.entra_people import DirectoryUser
+from scim_bridge.domain.entra import DirectoryUser
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.scim.mapping import Rules
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN

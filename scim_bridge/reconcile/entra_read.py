@@ -7,14 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from scim_bridge.domain.entra import MOST_CALLS, MOST_ROWS, Job, Permission, is_object_id
-from scim_bridge.domain.entra_people import (
+from scim_bridge.domain.entra import (
+    MOST_CALLS,
+    MOST_ROWS,
     Assignment,
     DirectoryUser,
     EntraReading,
+    Job,
+    Permission,
     Principal,
     PrincipalKind,
     Stored,
+    is_object_id,
 )
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError
