@@ -9,7 +9,6 @@ from uuid import UUID
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 """The application id of Microsoft Graph itself, in every tenant."""
 
-
 MOST_ROWS = 999
 """The most rows of a page of Graph."""
 
@@ -72,12 +71,6 @@ class ServicePrincipal:
     app_id: str | None
     name: str | None
     is_enabled: bool
-    tags: tuple[str, ...] = ()
-
-    @property
-    def is_enterprise_application(self) -> bool:
-        """Whether provisioning can be set up for it, as far as its tags tell."""
-        return "WindowsAzureActiveDirectoryIntegratedApp" in self.tags
 
 
 OFF_AFTER = timedelta(days=28)
