@@ -226,6 +226,12 @@ _Answer = tuple[Iterable[bytes], str, list[tuple[str, str]]]
 _LOST: _Answer = ([], "0", [])
 
 
+def bearer(authorization: str) -> str:
+    """Return the token in an `Authorization` header; empty if there is none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """One call that arrived."""
