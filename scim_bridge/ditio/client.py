@@ -1,11 +1,13 @@
 """The calls that the bridge makes to Ditio: reads, and one operation or several certificates at a time."""
 
 import time
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from functools import partial
+from urllib.parse import quote
 
 import requests
 
@@ -23,7 +25,7 @@ from scim_bridge.ditio.answers import (
     unreadable,
     value_of,
 )
-from scim_bridge.ditio.config import EMPLOYEES, USERS_V4, DitioConfig, OperationCall, segment, setting_name
+from scim_bridge.ditio.config import EMPLOYEES, DitioConfig, OperationCall, setting_name
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.token import tokens_of
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
@@ -34,8 +36,10 @@ from scim_bridge.http.exchange import PerThread, Received, pooled_sessions
 from scim_bridge.http.limiter import Limiter
 from scim_bridge.http.session import ApiSession
 
+USERS_V4 = "/api/v4/integration/users"
 CERTIFICATES = "/api/v4/integration/certificates"
 WHAT = "certificates"
+LONGEST_NUMBER = 64
 
 _DOCUMENTED: Mapping[OperationName, tuple[str, str]] = {
     OperationName.patch: ("PATCH", ""),
@@ -111,7 +115,7 @@ class DitioClient:
         :raises DeliveryError: see `errors.py`.
         """
         what = f"employee {number}: reading"
-        path = f"{EMPLOYEES}/{segment(number)}"
+        path = f"{EMPLOYEES}/{_segment(number)}"
         query = {"include": "employment-history"}
         received = self._session.request("GET", path, what=what, operation="read", query=query, within=within)
         if received.status == 404 and received.is_page:
@@ -172,9 +176,9 @@ class DitioClient:
         :raises OperationMissing: 404, 405, or switched off.
         :raises DeliveryError: see `errors.py`.
         """
-        call, quoted = call_for(operation, number), segment(number)
+        call, quoted = call_for(operation, number), _segment(number)
         if call.name is OperationName.change_employee_number:
-            segment(str(call.body.get("employeeNumber", "")))
+            _segment(str(call.body.get("employeeNumber", "")))
         if call.name is OperationName.create:
             return self._write(call, "POST", EMPLOYEES, self._with_company(call.body), within)
         if call.name in _DOCUMENTED:
@@ -200,7 +204,7 @@ class DitioClient:
             said = f"{_what(call)}: GET {path} showed no companyProfileId (request {user.request_id})"
             raise user.error(missing(call.name, said))
         left = None if within is None else within - (self._monotonic() - began)
-        return self._write(call, "PATCH", f"{USERS_V4}/{call.name}/{segment(profile)}", None, left)
+        return self._write(call, "PATCH", f"{USERS_V4}/{call.name}/{_segment(profile)}", None, left)
 
     def _company_profile_id(self, call: Call, user: Received) -> str | None:
         """Return Ditio's id of the profile in this company; None where the answer shows none."""
@@ -302,6 +306,23 @@ class DitioClient:
             return received.document()
         except ValueError as exc:
             raise unreadable(received, what, "is not JSON") from exc
+
+
+def _segment(number: str) -> str:
+    """Return an employee number, percent-encoded as one segment of a path.
+
+    :raises ValueError: for a number that can't be one segment. HTTP clients resolve `.` and `..` even when
+        they are encoded, and `search` is a route of its own; routes are not case-sensitive in ASP.NET.
+    """
+    if not number.strip():
+        raise ValueError("the employee number is empty")
+    if len(number) > LONGEST_NUMBER:
+        raise ValueError(f"the employee number is longer than {LONGEST_NUMBER} characters")
+    if number.strip() in (".", "..") or number.strip().lower() == "search":
+        raise ValueError(f"the employee number {number!r} can't be used in a URL of Ditio's")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in number):
+        raise ValueError(f"the employee number {number!r} has control characters")
+    return quote(number, safe="")
 
 
 def _what(call: Call) -> str:

@@ -1,16 +1,16 @@
-"""Where Ditio is, its paths, and how its operations are called."""
+"""Where Ditio is, and how its operations are called."""
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.values import NORWAY, OSLO, JsonObject
+
+EMPLOYEES = "/api/v5/integration/employees"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,25 +196,3 @@ class DitioConfig:
     def is_off(self, name: OperationName) -> bool:
         """Return whether an operation is never called; a documented one always is."""
         return self.operations.get(name) == "off"
-
-
-EMPLOYEES = "/api/v5/integration/employees"
-USERS_V4 = "/api/v4/integration/users"
-LONGEST_NUMBER = 64
-
-
-def segment(number: str) -> str:
-    """Return an employee number, percent-encoded as one segment of a path.
-
-    :raises ValueError: for a number that can't be one segment. HTTP clients resolve `.` and `..` even when
-        they are encoded, and `search` is a route of its own; routes are not case-sensitive in ASP.NET.
-    """
-    if not number.strip():
-        raise ValueError("the employee number is empty")
-    if len(number) > LONGEST_NUMBER:
-        raise ValueError(f"the employee number is longer than {LONGEST_NUMBER} characters")
-    if number.strip() in (".", "..") or number.strip().lower() == "search":
-        raise ValueError(f"the employee number {number!r} can't be used in a URL of Ditio's")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in number):
-        raise ValueError(f"the employee number {number!r} has control characters")
-    return quote(number, safe="")
