@@ -22,8 +22,7 @@ from scim_bridge.graph.token import fetch_token
 from scim_bridge.http.exchange import PerThread, Received, pooled_sessions, retry_after_seconds
 from scim_bridge.http.limiter import Limiter
 from scim_bridge.http.pages import PageReader
-from scim_bridge.http.session import ApiSession
-from scim_bridge.http.token import Tokens
+from scim_bridge.http.session import ApiSession, Tokens
 
 PAGE_SIZE = MOST_ROWS
 """The most rows of a page. Without `$top`, rows of assignments were seen to be missing."""

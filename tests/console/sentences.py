@@ -32,7 +32,6 @@ SOURCES = (
     "http/exchange.py",
     "http/limiter.py",
     "http/session.py",
-    "http/token.py",
     "operator/waiting.py",
     "plan/absence.py",
     "plan/drift.py",
