@@ -98,7 +98,8 @@ def _bad_moment(key: str) -> Refused:
     return Refused(400, field, f"The {field} field must be of the form 2026-01-15T00:00:00Z.")
 
 
-REPORTING_SCOPE = "reportingapiv1"
+SCOPE, REPORTING_SCOPE = "ditioapiv3", "reportingapiv1"
+"""What a token may be used for: the integration API, and the reporting API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +110,19 @@ class _Token:
 
 
 class Identity:
-    """Issues tokens and checks them.
-
-    :param scope: Scopes of the integration API that may be asked for, divided by spaces.
-    """
+    """Issues tokens and checks them."""
 
     def __init__(
         self,
         *,
         client_id: str,
         client_secret: str,
-        scope: str,
         now: Callable[[], datetime],
         style: Callable[[], Style],
         random: randomness.Random,
     ) -> None:
         self._credentials = (client_id, client_secret)
-        self._scopes = frozenset(scope.split()) | {REPORTING_SCOPE}
+        self._scopes = frozenset((SCOPE, REPORTING_SCOPE))
         self._now = now
         self._style = style
         self._random = random
