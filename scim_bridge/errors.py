@@ -137,8 +137,8 @@ class NotYet(TransientError):
 class RateLimited(TransientError):
     """Ditio answered 429. ``retry_after_seconds`` is how long it asked to wait, or None."""
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None, request_id: str | None = None) -> None:
-        super().__init__(message, status=429, request_id=request_id, retry_after_seconds=retry_after_seconds)
+    def __init__(self, message: str, *, retry_after_seconds: float | None) -> None:
+        super().__init__(message, status=429, retry_after_seconds=retry_after_seconds)
 
 
 class BudgetSpent(TransientError):
@@ -156,17 +156,8 @@ class PermanentError(DeliveryError):
     :param field: The field that Ditio named, in Ditio's spelling (``phone``), or None.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        words: str,
-        field: str | None = None,
-        status: int | None = None,
-        request_id: str | None = None,
-        seconds: float = 0.0,
-    ) -> None:
-        super().__init__(message, status=status, request_id=request_id, seconds=seconds)
+    def __init__(self, message: str, *, words: str, field: str | None = None, status: int | None = None) -> None:
+        super().__init__(message, status=status)
         self.words = words
         self.field = field
 
@@ -177,10 +168,8 @@ class OperationMissing(DeliveryError):
     :param operation: The operation's name, as in the setting ``DITIO__OPERATIONS__…``.
     """
 
-    def __init__(
-        self, message: str, *, operation: str, status: int | None = None, request_id: str | None = None
-    ) -> None:
-        super().__init__(message, status=status, request_id=request_id)
+    def __init__(self, message: str, *, operation: str) -> None:
+        super().__init__(message)
         self.operation = operation
 
 

@@ -12,8 +12,16 @@ from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.certificate import CertificatePolicy, CertificateRules, Slot
 from scim_bridge.domain.employee import ActualEmployee, DesiredEmployee, EmployeeNumber, Field
-from scim_bridge.domain.entra import Job, LogEntry, Permission, ServicePrincipal
-from scim_bridge.domain.entra_people import DirectoryGroup, DirectoryUser, Member, Principal
+from scim_bridge.domain.entra import (
+    DirectoryGroup,
+    DirectoryUser,
+    Job,
+    LogEntry,
+    Member,
+    Permission,
+    Principal,
+    ServicePrincipal,
+)
 from scim_bridge.domain.operations import Answer, Operation, OperationName
 from scim_bridge.domain.person import Claim, ClaimKind, Person
 from scim_bridge.domain.values import CURE, JsonObject

@@ -1,5 +1,6 @@
 """`scim-bridge outbox`: list who waits for delivery and why; retry, pause, resume, release and drop."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import click
 
 from scim_bridge.cli.context import Options, author
-from scim_bridge.cli.guard import drop, person_named, person_option, release, who
 from scim_bridge.cli.output import (
     Format,
     format_option,
@@ -17,15 +17,17 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
+from scim_bridge.domain.audit import Action
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, State, explained, reason_of
-from scim_bridge.errors import BridgeError
+from scim_bridge.domain.person import PersonId
+from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.operator import actions
-from scim_bridge.operator.commands import about_tenant
-from scim_bridge.operator.waiting import Waiting as Person
-from scim_bridge.operator.waiting import is_paused, status_of, waiting
+from scim_bridge.operator.commands import about_tenant, of_tenant
+from scim_bridge.operator.waiting import CHANGES, Guarded, Waiting, guarded, is_paused, status_of, waiting
 from scim_bridge.operator.waiting import refused as refused_people
 from scim_bridge.storage.database import Session, take_up_all
 from scim_bridge.storage.last_requests import last_request
+from scim_bridge.storage.refusals import REFUSED
 from scim_bridge.tenant import build_rules
 
 
@@ -69,6 +71,106 @@ def resume(options: Options, tenant: str) -> None:
     click.echo(f"deliveries are resumed, {resumed} made due")
 
 
+person_option = click.option(
+    "--person", metavar="N", help="Only this person, by employee number or user name.  [default: all]"
+)
+
+
+def person_named(s: Session, name: str) -> PersonId:
+    """Return the id of a person, by employee number or user name. :raises NotFound: there is none."""
+    record = s.people.find(name)
+    if record is None:
+        raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
+    return record.person.id
+
+
+_WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
+_COMMANDS = {Action.released: "release", Action.dropped: "drop"}
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask: for scripts.  [default: show the names, and ask]")
+
+
+@click.command()
+@person_option
+@yes_option
+@tenant_option
+@click.pass_obj
+def release(options: Options, person: str | None, yes: bool, tenant: str) -> None:
+    """Send what the guard holds: more changes within an hour than the limits allow, but intended.
+
+    It names the people and asks first. Held are the end of an employment, a new phone or employee number, or the
+    creation of an employee; `outbox list` says why. A worker then delivers them.
+
+    \b
+    Examples:
+      scim-bridge outbox release
+      scim-bridge outbox release --person 1042 --yes
+    """
+    _decide(options, person, tenant, yes, Action.released)
+
+
+@click.command()
+@person_option
+@yes_option
+@tenant_option
+@click.pass_obj
+def drop(options: Options, person: str | None, yes: bool, tenant: str) -> None:
+    """Withdraw what the guard holds: it is not sent until Entra changes it.
+
+    It names the people and asks first. An ending is sent again when Entra changes `active` or deletes the user; a phone
+    or an employee number, when its value changes. Until then `reconcile` lists the difference, and does not repair it.
+    Entra never again sends a deleted user: that person stays active in Ditio until an operator ends the employment
+    there.
+
+    \b
+    Examples:
+      scim-bridge outbox drop --person kari.nordmann@contractor.example
+      scim-bridge outbox drop --yes
+    """
+    _decide(options, person, tenant, yes, Action.dropped)
+
+
+def _decide(options: Options, person: str | None, tenant: str, yes: bool, action: Action) -> None:
+    with options.database() as database, database.read(tenant) as s:
+        held = guarded(s, None if person is None else [person_named(s, person)])
+    if not held:
+        click.echo("the guard holds nothing" + (f" for {person}" if person is not None else ""))
+        return
+    for each in held:
+        print_paragraph(_held_line(each), first="  - ", indent="    ")
+    how_many = f"{len(held)} {'person is' if len(held) == 1 else 'people are'}"
+    if not yes and not sys.stdin.isatty():
+        one = f" --person {person}" if person else ""
+        raise BridgeError(
+            f"{how_many} held, and nothing was {_WORDS[action]}: there is no terminal to ask on. If this is intended, "
+            f"run: scim-bridge outbox {_COMMANDS[action]}{one} --yes{of_tenant(tenant)}"
+        )
+    if not yes and not click.confirm(f"{how_many} held. Have them {_WORDS[action]}?"):
+        raise BridgeError(f"nothing was {_WORDS[action]}")
+    click.echo(_decided(options, [each.person_id for each in held], tenant, action))
+
+
+def _held_line(held: Guarded) -> str:
+    row = {"user_name": held.user_name, "employee_number": held.employee_number}
+    name = f"{held.name}, " if held.name else ""
+    return f"{name}{who(row)}: {', '.join(CHANGES[kind] for kind in held.changes)}"
+
+
+def _decided(options: Options, named: list[PersonId], tenant: str, action: Action) -> str:
+    """Decide about the people who were named, and about no one held since. Return the result as text."""
+    paused = options.of(tenant).delivery.paused
+    done = options.write(tenant, lambda s: actions.decide(s, author(options), action, named, paused_by_setting=paused))
+    told = f"{done.count} {_WORDS[action]}"
+    return f"{told}; deliveries are paused until `outbox resume`" if done.is_paused else told
+
+
+def who(row: Mapping[str, Any]) -> str:
+    """Return a person by user name and employee number."""
+    employee = f", employee {row['employee_number']}" if row["employee_number"] else ""
+    unnamed = "a user without a name" if row.get("state") == REFUSED else "a deleted user"
+    return f"{row['user_name'] or unnamed}{employee}"
+
+
 @click.command()
 @person_option
 @tenant_option
@@ -98,11 +200,11 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
 MOST_NAMED = 5
 """How many people with the same reason are named; during a pause the whole company may wait."""
 
-Waiting = Mapping[str, Any]
+Row = Mapping[str, Any]
 """A row, as in the JSON."""
 
 
-def tell(rows: Sequence[Waiting], tenant: str, *, names_all: bool) -> None:
+def tell(rows: Sequence[Row], tenant: str, *, names_all: bool) -> None:
     """Print each person in lines that fit into a mail; of many with the same reason, the first and the number."""
     for number, group in enumerate(_groups(rows, names_all=names_all)):
         if number:
@@ -113,9 +215,9 @@ def tell(rows: Sequence[Waiting], tenant: str, *, names_all: bool) -> None:
             _tell_many(group, tenant)
 
 
-def _groups(rows: Sequence[Waiting], *, names_all: bool) -> Iterator[Sequence[Waiting]]:
+def _groups(rows: Sequence[Row], *, names_all: bool) -> Iterator[Sequence[Row]]:
     """Yield many people with the same reason as one group, all others alone, in the order of the rows."""
-    by_reason: dict[object, list[Waiting]] = {}
+    by_reason: dict[object, list[Row]] = {}
     for row in rows:
         by_reason.setdefault(_reason(row), []).append(row)
     told: set[object] = set()
@@ -128,12 +230,12 @@ def _groups(rows: Sequence[Waiting], *, names_all: bool) -> Iterator[Sequence[Wa
             yield group
 
 
-def _reason(row: Waiting) -> object:
+def _reason(row: Row) -> object:
     """Return the key of a group. Leavers who are still active in Ditio are a separate group (rule L6)."""
     return row["state"], row["reason"], str(row["detail"]).startswith(SHOULD_BE_INACTIVE)
 
 
-def _tell_one(row: Waiting, tenant: str) -> None:
+def _tell_one(row: Row, tenant: str) -> None:
     print_paragraph(who(row), indent="  ")
     reason = f", {row['reason']}" if row["reason"] else ""
     print_paragraph(f"{row['state']}{reason}, {_since(row)}", first="  ", indent="  ")
@@ -141,7 +243,7 @@ def _tell_one(row: Waiting, tenant: str) -> None:
     _explain(row, tenant)
 
 
-def _tell_many(group: Sequence[Waiting], tenant: str) -> None:
+def _tell_many(group: Sequence[Row], tenant: str) -> None:
     first, details = group[0], {row["detail"] for row in group}
     reason = f", {first['reason']}" if first["reason"] else ""
     print_paragraph(f"{len(group)} people: {first['state']}{reason}", indent="  ")
@@ -156,7 +258,7 @@ def _tell_many(group: Sequence[Waiting], tenant: str) -> None:
     print_paragraph(about_tenant(tenant, f"and {left} more: `outbox list --all`"), first="  - ", indent="    ")
 
 
-def _since(row: Waiting) -> str:
+def _since(row: Row) -> str:
     tries = f", {row['attempts']} failed {'try' if row['attempts'] == 1 else 'tries'}" if row["attempts"] else ""
     return f"since {instant(row['since'])}{tries}"
 
@@ -166,7 +268,7 @@ def _tell_detail(detail: object, tenant: str, *, indent: str = "  ") -> None:
         print_paragraph(about_tenant(tenant, str(detail)), first=f"{indent}Detail: ", indent=f"{indent}  ")
 
 
-def _explain(row: Waiting, tenant: str) -> None:
+def _explain(row: Row, tenant: str) -> None:
     explanation = explained(State(row["state"]), reason_of(row["reason"]))
     if explanation is not None:
         print_paragraph(explanation.meaning, first="  Meaning: ", indent="    ")
@@ -242,7 +344,7 @@ def list_command(options: Options, tenant: str, format: Format, names_all: bool)
         _tell_refused(refused, names_all=names_all)
 
 
-def _tell_refused(refused: Sequence[Waiting], *, names_all: bool) -> None:
+def _tell_refused(refused: Sequence[Row], *, names_all: bool) -> None:
     """Print people whose last write was answered 400 or 409, and the answer."""
     click.echo("\nRefused, and told to Entra; Entra sends it again by itself")
     for row in refused if names_all else refused[:MOST_NAMED]:
@@ -255,7 +357,7 @@ def _tell_refused(refused: Sequence[Waiting], *, names_all: bool) -> None:
 _KEYS = ("user_name", "employee_number", "state", "reason", "detail", "since", "attempts")
 
 
-def _row(found: Person) -> dict[str, Any]:
+def _row(found: Waiting) -> dict[str, Any]:
     return {key: getattr(found, key) for key in _KEYS}
 
 

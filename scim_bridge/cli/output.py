@@ -110,9 +110,7 @@ _NUMERIC = re.compile(r"(?!\d{4}-\d\d-\d\d(T|$))(?=.*\d)[\w+\-.,:/ ]{1,100}", re
 """A text that Excel may turn into a number or a date, as in 0042, +4791234567, 1E5 or MAR1; a day stays a day."""
 
 
-def csv_lines(
-    header: Sequence[str], rows: Iterable[Iterable[object]], *, separator: str = ",", excel: bool = False
-) -> Iterator[str]:
+def csv_lines(header: Sequence[str], rows: Iterable[Iterable[object]], *, excel: bool = False) -> Iterator[str]:
     """Yield the lines of a CSV file; no cell of it is a formula with a function, a reference or an operator.
 
     :param excel: Whether Norwegian Excel shall show it right by a double click: semicolons, a byte order mark, and
@@ -122,7 +120,7 @@ def csv_lines(
         yield BYTE_ORDER_MARK
     for cells in itertools.chain([header], rows):
         buffer = StringIO()
-        writer = csv.writer(buffer, delimiter=";" if excel else separator, lineterminator="\r\n" if excel else "\n")
+        writer = csv.writer(buffer, delimiter=";" if excel else ",", lineterminator="\r\n" if excel else "\n")
         writer.writerow([_excel_cell(cell) if excel else csv_cell(cell) for cell in cells])
         yield buffer.getvalue()
 

@@ -21,7 +21,7 @@ from scim_bridge import logs
 from scim_bridge.bootstrap import Parts, build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import Format, format_option, print_folded, print_json, print_paragraph, tenant_option
-from scim_bridge.ditio.paths import EMPLOYEES
+from scim_bridge.ditio.config import EMPLOYEES
 from scim_bridge.domain.employee import DesiredEmployee, Field
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.values import JsonObject, UserId

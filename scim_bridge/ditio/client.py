@@ -1,11 +1,13 @@
-"""The calls that the bridge makes to Ditio."""
+"""The calls that the bridge makes to Ditio: reads, and one operation or several certificates at a time."""
 
 import time
+import unicodedata
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from functools import partial
+from urllib.parse import quote
 
 import requests
 
@@ -16,26 +18,35 @@ from scim_bridge.ditio.answers import (
     error_of,
     has_errors,
     is_of_company,
+    missing,
     not_ditios,
     refusal_of,
     rows_of,
     unreadable,
+    value_of,
 )
-from scim_bridge.ditio.config import DitioConfig
-from scim_bridge.ditio.operations import Operations
-from scim_bridge.ditio.paths import EMPLOYEES, segment
+from scim_bridge.ditio.config import EMPLOYEES, DitioConfig, OperationCall, setting_name
 from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
 from scim_bridge.ditio.token import tokens_of
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
-from scim_bridge.domain.operations import Answer, Operation, OperationName
+from scim_bridge.domain.operations import Answer, Call, Operation, OperationName, call_for
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, OperationMissing
 from scim_bridge.http.exchange import PerThread, Received, pooled_sessions
 from scim_bridge.http.limiter import Limiter
 from scim_bridge.http.session import ApiSession
 
+USERS_V4 = "/api/v4/integration/users"
 CERTIFICATES = "/api/v4/integration/certificates"
 WHAT = "certificates"
+LONGEST_NUMBER = 64
+
+_DOCUMENTED: Mapping[OperationName, tuple[str, str]] = {
+    OperationName.patch: ("PATCH", ""),
+    OperationName.create_employment: ("POST", "/create-employment"),
+    OperationName.update_employment: ("PATCH", "/update-employment"),
+    OperationName.end_employment: ("PATCH", "/end-employment"),
+}
 
 
 def _now() -> datetime:
@@ -82,7 +93,6 @@ class DitioClient:
             monotonic=monotonic,
             new_id=new_id,
         )
-        self._operations = Operations(config, session=self._session, monotonic=monotonic, now=now)
         self._config = config
         self._now = now
         self._monotonic = monotonic
@@ -105,7 +115,7 @@ class DitioClient:
         :raises DeliveryError: see `errors.py`.
         """
         what = f"employee {number}: reading"
-        path = f"{EMPLOYEES}/{segment(number)}"
+        path = f"{EMPLOYEES}/{_segment(number)}"
         query = {"include": "employment-history"}
         received = self._session.request("GET", path, what=what, operation="read", query=query, within=within)
         if received.status == 404 and received.is_page:
@@ -166,7 +176,71 @@ class DitioClient:
         :raises OperationMissing: 404, 405, or switched off.
         :raises DeliveryError: see `errors.py`.
         """
-        return self._operations.send(operation, number, within=within)
+        call, quoted = call_for(operation, number), _segment(number)
+        if call.name is OperationName.change_employee_number:
+            _segment(str(call.body.get("employeeNumber", "")))
+        if call.name is OperationName.create:
+            return self._write(call, "POST", EMPLOYEES, self._with_company(call.body), within)
+        if call.name in _DOCUMENTED:
+            method, suffix = _DOCUMENTED[call.name]
+            return self._write(call, method, f"{EMPLOYEES}/{quoted}{suffix}", call.body, within)
+        match self._config.operation(call.name):
+            case "off":
+                message = f'{_what(call)}: {setting_name(call.name)} is "off"; nothing was sent'
+                raise OperationMissing(message, operation=call.name)
+            case "v4":
+                return self._send_v4(call, quoted, within)
+            case OperationCall() as how:
+                path = EMPLOYEES + how.path.replace("{employeeNumber}", quoted)
+                return self._write(call, how.method, path, _filled(how.body, call), within)
+
+    def _send_v4(self, call: Call, quoted: str, within: float | None) -> Answer:
+        """Send the documented pair: look up the company profile, then switch its login."""
+        began = self._monotonic()
+        path = f"{USERS_V4}/by-employee-number/{quoted}"
+        user = self._request(call, "GET", path, None, within)
+        profile = self._company_profile_id(call, user)
+        if profile is None:
+            said = f"{_what(call)}: GET {path} showed no companyProfileId (request {user.request_id})"
+            raise user.error(missing(call.name, said))
+        left = None if within is None else within - (self._monotonic() - began)
+        return self._write(call, "PATCH", f"{USERS_V4}/{call.name}/{_segment(profile)}", None, left)
+
+    def _company_profile_id(self, call: Call, user: Received) -> str | None:
+        """Return Ditio's id of the profile in this company; None where the answer shows none."""
+        try:
+            employee = employee_of(user.document())
+        except ValueError as exc:
+            raise unreadable(user, _what(call), "is not JSON") from exc
+        if employee is None or not is_of_company(employee, self._config.company_id):
+            return None
+        return value_of(employee, "companyProfileId")
+
+    def _write(self, call: Call, method: str, path: str, body: JsonObject | None, within: float | None) -> Answer:
+        received = self._request(call, method, path, body, within)
+        return answer_of(received, self._answered(received))
+
+    def _answered(self, received: Received) -> ActualEmployee | None:
+        """Return the employee in an answer, or None: no body is documented, so an unreadable one counts as none."""
+        try:
+            return self._employee(employee_of(received.document()) or {})
+        except ValueError:
+            return None
+
+    def _request(self, call: Call, method: str, path: str, body: JsonObject | None, within: float | None) -> Received:
+        what = _what(call)
+        received = self._session.request(method, path, what=what, operation=call.name, json_body=body, within=within)
+        if received.ok:
+            return received
+        if call.name is OperationName.create and received.status == 404 and received.is_page:
+            raise not_ditios(received, what)  # No employee exists yet, so none can be read to tell (rule R1).
+        if received.status in (404, 405):
+            # The operator who corrects the setting has to see which call it caused.
+            what = f"{what} by {method} {path}"
+        raise error_of(received, what, now=self._now(), write=method != "GET", operation=call.name)
+
+    def _with_company(self, body: JsonObject) -> JsonObject:
+        return {"companyId": self._config.company_id, **body} if self._config.send_company_id else body
 
     def is_off(self, name: OperationName) -> bool:
         """Return whether an operation is switched off (`DITIO__OPERATIONS__…` = `off`)."""
@@ -232,3 +306,45 @@ class DitioClient:
             return received.document()
         except ValueError as exc:
             raise unreadable(received, what, "is not JSON") from exc
+
+
+def _segment(number: str) -> str:
+    """Return an employee number, percent-encoded as one segment of a path.
+
+    :raises ValueError: for a number that can't be one segment. HTTP clients resolve `.` and `..` even when
+        they are encoded, and `search` is a route of its own; routes are not case-sensitive in ASP.NET.
+    """
+    if not number.strip():
+        raise ValueError("the employee number is empty")
+    if len(number) > LONGEST_NUMBER:
+        raise ValueError(f"the employee number is longer than {LONGEST_NUMBER} characters")
+    if number.strip() in (".", "..") or number.strip().lower() == "search":
+        raise ValueError(f"the employee number {number!r} can't be used in a URL of Ditio's")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in number):
+        raise ValueError(f"the employee number {number!r} has control characters")
+    return quote(number, safe="")
+
+
+def _what(call: Call) -> str:
+    return f"employee {call.employee_number}: {call.name}"
+
+
+def _filled(body: JsonObject, call: Call) -> JsonObject:
+    values: dict[str, object] = {
+        "{employeeNumber}": call.employee_number,
+        "{phone}": call.body.get("phone"),
+        "{newEmployeeNumber}": call.body.get("employeeNumber"),
+    }
+    return {key: _value(value, values) for key, value in body.items()}
+
+
+def _value(value: object, values: Mapping[str, object]) -> object:
+    match value:
+        case str():
+            return values.get(value, value)
+        case dict():
+            return {key: _value(inner, values) for key, inner in value.items()}
+        case list():
+            return [_value(inner, values) for inner in value]
+        case _:
+            return value

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.values import NORWAY, OSLO, JsonObject
 
-__all__ = ["DitioConfig", "OperationCall", "OperationSetting", "operation_setting"]
+EMPLOYEES = "/api/v5/integration/employees"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scim_bridge.ditio.answers import DEPTH, error_of, is_of_company, value_of
+from scim_bridge.ditio.config import EMPLOYEES
 from scim_bridge.ditio.pages import LISTS, Query, Shown, Unsaid, following, page_number_of, total_of
-from scim_bridge.ditio.paths import EMPLOYEES
 from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, PermanentError, RateLimited, TransientError

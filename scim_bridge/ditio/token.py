@@ -9,7 +9,7 @@ from scim_bridge.ditio.config import DitioConfig
 from scim_bridge.errors import CredentialsRefused, RateLimited, TransientError
 from scim_bridge.http.exchange import Exchange, joined, retry_after_seconds
 from scim_bridge.http.limiter import Limiter
-from scim_bridge.http.token import Tokens, ask, token_of
+from scim_bridge.http.session import Tokens, ask, token_of
 
 _WHAT = "Asking Ditio's identity server for a token"
 _CHECK_URL = "if this lasts, check DITIO__IDENTITY_URL"

@@ -13,7 +13,6 @@ LONGEST = 300
 """How many characters of Graph's words are passed on."""
 
 NO_LICENCE = "Authentication_RequestFromNonPremiumTenantOrB2CTenant"
-PERMISSION_MISSING = ("Authorization_RequestDenied", "Authentication_MSGraphPermissionMissing")
 MARK_LOST = ("syncStateNotFound", "resyncRequired", "SyncStateInvalid")
 
 
@@ -157,13 +156,11 @@ def _nested_error(document: JsonObject) -> tuple[str | None, str | None]:
 
 def principal_of(document: JsonObject) -> ServicePrincipal:
     """Return an application in the tenant."""
-    tags = document.get("tags")
     return ServicePrincipal(
         id=_text(document, "id") or "",
         app_id=_text(document, "appId"),
         name=_text(document, "displayName"),
         is_enabled=document.get("accountEnabled") is not False,
-        tags=tuple(str(each) for each in tags) if isinstance(tags, list) else (),
     )
 
 

@@ -22,8 +22,7 @@ from scim_bridge.graph.token import fetch_token
 from scim_bridge.http.exchange import PerThread, Received, pooled_sessions, retry_after_seconds
 from scim_bridge.http.limiter import Limiter
 from scim_bridge.http.pages import PageReader
-from scim_bridge.http.session import ApiSession
-from scim_bridge.http.token import Tokens
+from scim_bridge.http.session import ApiSession, Tokens
 
 PAGE_SIZE = MOST_ROWS
 """The most rows of a page. Without `$top`, rows of assignments were seen to be missing."""
@@ -144,13 +143,13 @@ class GraphClient:
 
     def service_principal(self) -> ServicePrincipal | None:
         """Return the enterprise application; None if there is none with this object id. :raises EntraError: …"""
-        selected = "$select=id,appId,displayName,accountEnabled,tags"
+        selected = "$select=id,appId,displayName,accountEnabled"
         found = self.one(f"{self._principal}?{selected}", "Reading the application", Permission.applications)
         return None if found is None else principal_of(found)
 
     def principal_of_application(self, app_id: str) -> ServicePrincipal | None:
         """Return the enterprise application with an application id, which is often taken for its object id."""
-        path = f"/servicePrincipals(appId='{_in_path(app_id)}')?$select=id,appId,displayName,accountEnabled,tags"
+        path = f"/servicePrincipals(appId='{_in_path(app_id)}')?$select=id,appId,displayName,accountEnabled"
         found = self.one(path, "Reading the application", Permission.applications)
         return None if found is None else principal_of(found)
 

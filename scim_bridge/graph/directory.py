@@ -1,24 +1,30 @@
 """Users, changes of users, assignments and groups, as Microsoft Graph shows them."""
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
+from functools import partial
 from urllib.parse import quote
 
-from scim_bridge.domain.entra import Permission, is_object_id
-from scim_bridge.domain.entra_people import (
+from requests.structures import CaseInsensitiveDict
+
+from scim_bridge.domain.entra import (
     BIN,
     GONE,
+    MOST_CALLS,
     DirectoryGroup,
     DirectoryUser,
     Member,
+    Permission,
     Principal,
     PrincipalKind,
+    is_object_id,
 )
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError
-from scim_bridge.graph.answers import moment_of
-from scim_bridge.graph.batch import BatchingClient
-from scim_bridge.graph.client import PAGE_SIZE
+from scim_bridge.graph.answers import error_of, moment_of, object_of
+from scim_bridge.graph.client import MAX_TRIES, PAGE_SIZE, GraphClient
+from scim_bridge.http.exchange import Received, retry_after_seconds
 
 USUAL = ("id", "userPrincipalName", "accountEnabled")
 EXTENSIONS = "onPremisesExtensionAttributes"
@@ -48,6 +54,9 @@ CLIENT = "ServicePrincipal"
 
 EVENTUAL = {"ConsistencyLevel": "eventual"}
 """For answers from an index that lags: they explain, and decide nothing."""
+
+NOT_THERE = ("Request_ResourceNotFound", "ResourceNotFound")
+"""Graph's words for an object that does not exist; any other 404 says nothing about it."""
 
 _WHAT_USERS, _WHAT_ASSIGNED = "Reading users", "Reading who is assigned"
 
@@ -88,7 +97,7 @@ def value_in(row: JsonObject, attribute: str) -> tuple[bool, str | None]:
     return True, text or None
 
 
-class GraphDirectory(BatchingClient):
+class GraphDirectory(GraphClient):
     """Graph with its directory."""
 
     def mark(self, attributes: Collection[str]) -> str | None:
@@ -142,7 +151,7 @@ class GraphDirectory(BatchingClient):
         :raises EntraError: one of them can't be read.
         """
         asked = {f"/users/{quote(each, safe='')}?$select={selected(attributes)}": each for each in object_ids}
-        for found in self.objects(list(asked), _WHAT_USERS, Permission.users):
+        for found in self._objects(list(asked), _WHAT_USERS, Permission.users):
             for path, row in found:
                 if row is not None:
                     _require(row, asked[path])
@@ -198,6 +207,52 @@ class GraphDirectory(BatchingClient):
         for row in self.rows(asked, "Reading nested groups", Permission.members, EVENTUAL):
             yield str(row.get("id")).lower()
 
+    def _objects(
+        self, paths: Sequence[str], what: str, permission: Permission
+    ) -> Iterator[list[tuple[str, JsonObject | None]]]:
+        """Yield objects by their paths, up to `MOST_CALLS` in one call; None for one that does not exist.
+
+        :param paths: What follows `/v1.0`, each once, queries included.
+        :raises EntraError: one of them can't be read: part of an answer is no answer.
+        """
+        for begin in range(0, len(paths), MOST_CALLS):
+            yield self._batch(paths[begin : begin + MOST_CALLS], what, permission)
+
+    def _batch(self, paths: Sequence[str], what: str, permission: Permission) -> list[tuple[str, JsonObject | None]]:
+        began, tries, failures = self._monotonic(), 0, 0
+        found: list[tuple[str, JsonObject | None]] = []
+        missing = list(paths)
+        while True:
+            answers = self._answers(missing, what, permission)
+            refused = [each for path in missing if (each := answers[path]).status == 429 or each.status >= 500]
+            found += [
+                (path, _object(answers[path], what, permission)) for path in missing if answers[path] not in refused
+            ]
+            if not refused:
+                return found
+            missing = [path for path in missing if answers[path] in refused]
+            tries += 1
+            failures += any(each.status >= 500 for each in refused)
+            if failures >= MAX_TRIES:
+                raise error_of(refused[0], what, None)
+            # All of them wait for the longest time that Graph asks for.
+            told = [retry_after_seconds(each.headers.get("Retry-After"), self._now()) for each in refused]
+            longest = max((each for each in told if each is not None), default=None)
+            self._pause(2.0 ** (tries - 1), began, longest, partial(error_of, refused[0], what, None))
+
+    def _answers(self, paths: Sequence[str], what: str, permission: Permission) -> dict[str, Received]:
+        """Ask once. Return the answer of each path: each is refused or throttled by itself, inside a 200."""
+        asked = [{"id": str(place), "method": "GET", "url": path} for place, path in enumerate(paths)]
+        whole = self._send(self._under("/$batch"), what, {}, {"requests": asked})
+        if not whole.ok:
+            raise error_of(whole, what, permission)
+        listed = object_of(whole, what).get("responses")
+        rows = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        answers = {str(row.get("id")): row for row in rows}
+        if any(str(place) not in answers for place in range(len(paths))):
+            raise EntraError(f"{what}: Graph left calls unanswered (request {whole.request_id})", is_passing=True)
+        return {path: _received(answers[str(place)], whole) for place, path in enumerate(paths)}
+
     def _rows(self, path: str, what: str, permission: Permission) -> Iterator[JsonObject]:
         """Yield the rows of a whole list; see `_all`."""
         for rows in self._all(path, what, permission):
@@ -246,3 +301,28 @@ def _user(row: JsonObject, attributes: Collection[str]) -> DirectoryUser:
         user_name=str(name) if name else None,
         removed=None if removed is None else GONE if reason == "deleted" else BIN,
     )
+
+
+def _received(row: JsonObject, whole: Received) -> Received:
+    """Return one answer as if it had come alone."""
+    status, headers = row.get("status"), row.get("headers")
+    is_status = isinstance(status, int) and not isinstance(status, bool)
+    named: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+    if isinstance(headers, dict):
+        named.update({str(name): str(value) for name, value in headers.items()})
+    return Received(
+        status if is_status and isinstance(status, int) else 500,
+        named,
+        json.dumps(row.get("body")).encode(),
+        named.get("request-id") or whole.request_id,
+        whole.seconds,
+    )
+
+
+def _object(answer: Received, what: str, permission: Permission) -> JsonObject | None:
+    if answer.ok:
+        return object_of(answer, what)
+    error = error_of(answer, what, permission)
+    if answer.status == 404 and error.code in NOT_THERE:
+        return None
+    raise error

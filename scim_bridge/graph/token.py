@@ -20,7 +20,7 @@ from scim_bridge.graph.config import (
     ManagedIdentity,
 )
 from scim_bridge.http.exchange import Exchange, retry_after_seconds
-from scim_bridge.http.token import ask, token_of
+from scim_bridge.http.session import ask, token_of
 
 _WHAT = "Signing in to Microsoft Graph"
 

@@ -1,16 +1,20 @@
 """One bounded HTTP exchange: its answer, its time limit, certificates and proxies."""
 
+import http.client
+import io
 import json
 import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,7 +25,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from scim_bridge.errors import CredentialsRefused, DeliveryError, TransientError, Unreached
-from scim_bridge.http.deadline import AnswerInTime, Deadline
 
 MAX_BYTES = 32 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -86,6 +89,65 @@ class _Session(requests.Session):
         return dict(self._found[asked])
 
 
+class _Deadline:
+    """Until when an answer may be read, by the machine's monotonic clock.
+
+    :param each: How long the next bytes may take, and at first the whole answer, in seconds; None for any time.
+    """
+
+    def __init__(self, each: float | None) -> None:
+        self.each = each
+        self._until = inf if each is None else time.monotonic() + each
+
+    @property
+    def left(self) -> float:
+        """Return how many seconds are left."""
+        return self._until - time.monotonic()
+
+    def extend(self, seconds: float) -> None:
+        """Let the rest of the answer take so many seconds from now on."""
+        self._until = time.monotonic() + seconds
+
+
+class _AnswerInTime(http.client.HTTPResponse):
+    """An answer of which all counts: status, headers, lengths of chunks, and the body, packed or not."""
+
+    def __init__(self, sock: socket.socket, *given: Any, **named: Any) -> None:
+        super().__init__(sock, *given, **named)
+        self.deadline = _Deadline(sock.gettimeout())
+        self.fp = io.BufferedReader(_Bytes(self.fp.detach(), sock, self.deadline))
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes that come, until the time is over."""
+
+    def __init__(self, bytes_of: io.RawIOBase, sock: socket.socket, deadline: _Deadline) -> None:
+        self._bytes_of = bytes_of
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left, each = self._deadline.left, self._deadline.each
+        if left <= 0:
+            raise TimeoutError("the answer came too slowly")
+        if each is None or left >= each:
+            return self._bytes_of.readinto(buffer)
+        self._sock.settimeout(left)
+        try:
+            return self._bytes_of.readinto(buffer)
+        finally:
+            # The next call on this connection sends with the whole time-out again.
+            with suppress(OSError):
+                self._sock.settimeout(each)
+
+    def close(self) -> None:
+        self._bytes_of.close()
+        super().close()
+
+
 class PerThread(threading.local):
     """One session for each thread, made when it first needs one: those of requests are not made to be shared."""
 
@@ -103,7 +165,7 @@ class _InTime(HTTPConnection):
     The system's resolver has no time-out, and that of a socket begins anew with each byte.
     """
 
-    _deadline: Deadline | None = None
+    _deadline: _Deadline | None = None
     _is_made = False
 
     def connect(self) -> None:
@@ -121,12 +183,12 @@ class _InTime(HTTPConnection):
         return self._is_made or super().has_connected_to_proxy
 
     @property
-    def response_class(self) -> Callable[..., AnswerInTime]:  # type: ignore[override]  # A class in http.client.
+    def response_class(self) -> Callable[..., _AnswerInTime]:  # type: ignore[override]  # A class in http.client.
         """Return what makes the answer out of the socket."""
         return self._begun
 
-    def _begun(self, *given: Any, **named: Any) -> AnswerInTime:
-        answer = AnswerInTime(*given, **named)
+    def _begun(self, *given: Any, **named: Any) -> _AnswerInTime:
+        answer = _AnswerInTime(*given, **named)
         self._deadline = answer.deadline
         return answer
 

@@ -4,8 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scim_bridge.domain.entra import WORDS, Job, JobReading, JobState, LogEntry, is_object_id
-from scim_bridge.domain.entra_people import GONE, Assignment, DirectoryUser, EntraReading, Stored
+from scim_bridge.domain.entra import (
+    GONE,
+    WORDS,
+    Assignment,
+    DirectoryUser,
+    EntraReading,
+    Job,
+    JobReading,
+    JobState,
+    LogEntry,
+    Stored,
+    is_object_id,
+)
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError, NotFound, SettingsError
 from scim_bridge.operator.find import resolve

@@ -8,8 +8,7 @@ from enum import StrEnum
 from scim_bridge.domain.certificate import Slot
 from scim_bridge.domain.drift import Cause, Kind
 from scim_bridge.domain.employee import REQUIRED, Field, Owner
-from scim_bridge.domain.entra import Job, JobState
-from scim_bridge.domain.entra_people import DirectoryUser, EntraReading, Stored
+from scim_bridge.domain.entra import DirectoryUser, EntraReading, Job, JobState, Stored
 from scim_bridge.domain.values import JsonObject, Unusable, canonical, nfc, value_of
 from scim_bridge.plan.entra_mapping import ObjectMapping, direct_sources, folded, formatted_dates
 from scim_bridge.plan.limits import FEW, Limits

@@ -11,7 +11,7 @@ from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.audit import BY_GRAPH, Action, AuditEvent, changed_names
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import Days, Field
-from scim_bridge.domain.entra_people import GONE, Assignment, Stored
+from scim_bridge.domain.entra import GONE, Assignment, Stored
 from scim_bridge.domain.outcome import IncompleteRefused, State
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject, UserId

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.employee import Field, Value
-from scim_bridge.domain.entra import Permission, is_object_id
-from scim_bridge.domain.entra_people import DirectoryUser, EntraReading, Stored
+from scim_bridge.domain.entra import DirectoryUser, EntraReading, Permission, Stored, is_object_id
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import EntraError
 from scim_bridge.plan.entra_side import (

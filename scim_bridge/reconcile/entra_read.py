@@ -7,21 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from scim_bridge.domain.entra import MOST_CALLS, MOST_ROWS, Job, Permission, is_object_id
-from scim_bridge.domain.entra_people import (
+from scim_bridge.domain.entra import (
+    MOST_CALLS,
+    MOST_ROWS,
     Assignment,
     DirectoryUser,
     EntraReading,
+    Job,
+    Permission,
     Principal,
     PrincipalKind,
     Stored,
+    is_object_id,
 )
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError
 from scim_bridge.logs import get_logger
-from scim_bridge.plan.entra_mapping import USER, ObjectMapping, object_mapping
+from scim_bridge.plan.entra_mapping import USER, ObjectMapping, Scope, object_mapping, passes, scope_of
 from scim_bridge.plan.entra_schema import schema_of
-from scim_bridge.plan.entra_scope import Scope, passes, scope_of
 from scim_bridge.plan.entra_side import (
     CONFIRMED,
     FULL_AGAIN,

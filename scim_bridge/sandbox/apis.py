@@ -16,6 +16,7 @@ from flask import Flask, Response, jsonify, request
 from scim_bridge.sandbox import documents
 from scim_bridge.sandbox.company import Company, Refused, SandboxEmployee
 from scim_bridge.sandbox.documents import identity_id, shown_day
+from scim_bridge.sandbox.gateway import bearer
 from scim_bridge.sandbox.style import Style
 
 CERTIFICATES = "/api/v4/integration/certificates"
@@ -97,7 +98,8 @@ def _bad_moment(key: str) -> Refused:
     return Refused(400, field, f"The {field} field must be of the form 2026-01-15T00:00:00Z.")
 
 
-REPORTING_SCOPE = "reportingapiv1"
+SCOPE, REPORTING_SCOPE = "ditioapiv3", "reportingapiv1"
+"""What a token may be used for: the integration API, and the reporting API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +110,19 @@ class _Token:
 
 
 class Identity:
-    """Issues tokens and checks them.
-
-    :param scope: Scopes of the integration API that may be asked for, divided by spaces.
-    """
+    """Issues tokens and checks them."""
 
     def __init__(
         self,
         *,
         client_id: str,
         client_secret: str,
-        scope: str,
         now: Callable[[], datetime],
         style: Callable[[], Style],
         random: randomness.Random,
     ) -> None:
         self._credentials = (client_id, client_secret)
-        self._scopes = frozenset(scope.split()) | {REPORTING_SCOPE}
+        self._scopes = frozenset((SCOPE, REPORTING_SCOPE))
         self._now = now
         self._style = style
         self._random = random
@@ -143,12 +141,12 @@ class Identity:
 
     def token_id(self, authorization: str) -> str | None:
         """Return the id of a token that the sandbox issued, valid or not."""
-        token = self._tokens.get(_bearer(authorization))
+        token = self._tokens.get(bearer(authorization))
         return token.id if token else None
 
     def refusal(self, authorization: str, scope: str) -> int | None:
         """Return the status that refuses a call needing `scope`; None when the token is valid."""
-        text = _bearer(authorization)
+        text = bearer(authorization)
         token = self._tokens.get(text)
         if token is None or text in self._revoked or token.expires_at <= self._now():
             return 401
@@ -178,11 +176,6 @@ class Identity:
             self._tokens[text] = _Token(f"token-{number}", scopes, self._now() + timedelta(seconds=seconds))
         told = {"access_token": text, "expires_in": seconds, "token_type": "Bearer"}  # nosec B105 # its kind
         return jsonify({**told, "scope": " ".join(sorted(scopes))})
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _error(code: str, status: int) -> Response:

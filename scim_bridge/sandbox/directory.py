@@ -297,21 +297,20 @@ _SPELLINGS: tuple[Callable[[str], str], ...] = (
 _ASCII = str.maketrans({"æ": "ae", "ø": "o", "å": "a"})
 
 
-def people(
-    count: int, rng: randomness.Random, *, domain: str = "contractor.example", start_number: int = 1001
-) -> list[EntraUser]:
-    """Return `count` users, complete enough to become employees; no two share an address or a phone number.
+FIRST_NUMBER = 1001
+"""The employee number of the first user that is made up; the others follow it."""
 
-    :param start_number: Employee number of the first; the others follow it.
-    """
+
+def people(count: int, rng: randomness.Random) -> list[EntraUser]:
+    """Return `count` users, complete enough to become employees; no two share an address or a phone number."""
     phones = _phones(count, rng)
     addresses: set[str] = set()
-    return [_person(rng, phone, start_number + index, domain, addresses) for index, phone in enumerate(phones)]
+    return [_person(rng, phone, FIRST_NUMBER + index, addresses) for index, phone in enumerate(phones)]
 
 
-def _person(rng: randomness.Random, phone: str, number: int, domain: str, addresses: set[str]) -> EntraUser:
+def _person(rng: randomness.Random, phone: str, number: int, addresses: set[str]) -> EntraUser:
     given_name, surname = rng.choice(_FIRST_NAMES), rng.choice(_SURNAMES)
-    address = _address(given_name, surname, domain, addresses)
+    address = _address(given_name, surname, addresses)
     department = rng.choice(list(_JOBS))
     return EntraUser(
         object_id=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
@@ -337,14 +336,14 @@ def _phones(count: int, rng: randomness.Random) -> list[str]:
     return list(numbers)
 
 
-def _address(given_name: str, surname: str, domain: str, taken: set[str]) -> str:
+def _address(given_name: str, surname: str, taken: set[str]) -> str:
     local = f"{given_name}.{surname}".lower().translate(_ASCII)
     candidate, suffix = local, 1
     while candidate in taken:
         suffix += 1
         candidate = f"{local}{suffix}"
     taken.add(candidate)
-    return f"{candidate}@{domain}"
+    return f"{candidate}@contractor.example"
 
 
 def _day(rng: randomness.Random, first: date, last: date) -> str:

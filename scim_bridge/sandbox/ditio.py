@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from scim_bridge.sandbox import documents
 from scim_bridge.sandbox.admin import CallsAdmin
-from scim_bridge.sandbox.apis import REPORTING, REPORTING_SCOPE, CertificatesApi, Identity, Ledger, ReportingApi
+from scim_bridge.sandbox.apis import REPORTING, REPORTING_SCOPE, SCOPE, CertificatesApi, Identity, Ledger, ReportingApi
 from scim_bridge.sandbox.company import COMPANY_ID, ByHand, Company, Refused, SandboxEmployee, SandboxEmployment
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.documents import refusal_answer
@@ -21,6 +21,9 @@ from scim_bridge.sandbox.gateway import ACCEPTED, ADMIN, Faults, Gateway, Record
 from scim_bridge.sandbox.style import Style
 
 __all__ = ["CLIENT_ID", "CLIENT_SECRET", "Recorded", "SandboxDitio"]
+
+BASE_PATH = "/core"
+"""The path before `/api/…`."""
 
 CLIENT_ID = "sandbox"
 CLIENT_SECRET = "sandbox-secret"  # nosec B105 # of the simulated Ditio
@@ -99,8 +102,6 @@ class SandboxDitio:
 
     :param style: How it behaves where the documentation is silent; may be replaced at any time.
     :param now: Returns the time, aware; its date is the company's today.
-    :param scope: Scopes of the integration API, the first of which its calls need.
-    :param base_path: Path before `/api/…`; may be empty.
     :param random: Source of tokens and of the faults' chances; seeded with 0 when None.
     """
 
@@ -109,10 +110,8 @@ class SandboxDitio:
         *,
         style: Style | None = None,
         now: Callable[[], datetime],
-        client_id: str = "sandbox",
-        client_secret: str = "sandbox-secret",
-        scope: str = "ditioapiv3",
-        base_path: str = "/core",
+        client_id: str = CLIENT_ID,
+        client_secret: str = CLIENT_SECRET,
         random: randomness.Random | None = None,
     ) -> None:
         rng = random or randomness.Random(0)  # nosec B311 # a simulation
@@ -122,23 +121,21 @@ class SandboxDitio:
         self.faults = Faults(rng, now)
         self.company = Company(style=self._style, now=now)
         self.by_hand = ByHand(self.company, lambda: self.apply_late(all=True))
-        self._scope = scope.split()[0]
         self._identity = Identity(
             client_id=client_id,
             client_secret=client_secret,
-            scope=scope,
             now=now,
             style=self._style,
             random=rng,
         )
         self._certificates = CertificatesApi(self.company, self._style)
-        self.app = self._application(base_path.rstrip("/"))
+        self.app = self._application()
         self._gateway = Gateway(
             self.app.wsgi_app,
             faults=self.faults,
             now=now,
             token_id=self._identity.token_id,
-            base_path=base_path.rstrip("/"),
+            base_path=BASE_PATH,
         )
         self.app.wsgi_app = self._gateway  # type: ignore[method-assign]  # Flask's own way to put middleware around it.
 
@@ -235,7 +232,7 @@ class SandboxDitio:
     def _style(self) -> Style:
         return self.style
 
-    def _application(self, base_path: str) -> Flask:
+    def _application(self) -> Flask:
         app = Flask("ditio_sandbox", static_folder=None)
         app.url_map.strict_slashes = False
         app.url_map.merge_slashes = False
@@ -245,8 +242,8 @@ class SandboxDitio:
         app.register_error_handler(Refused, lambda refused: refusal_answer(refused, self.style.errors))
         app.register_error_handler(HTTPException, _http_error)
         self._identity.register(app)
-        EmployeesApi(self.company, Reading(self.company, self._style), self._style).register(app, base_path)
-        self._certificates.register(app, base_path)
+        EmployeesApi(self.company, Reading(self.company, self._style), self._style).register(app, BASE_PATH)
+        self._certificates.register(app, BASE_PATH)
         ReportingApi(self.company, self._style).register(app)
         AdminApi(self.company).register(app)
         CallsAdmin(self.faults, lambda: self.requests).register(app)
@@ -256,7 +253,7 @@ class SandboxDitio:
         """Refuse a call without a valid token, before any other check."""
         if request.path.startswith((ADMIN, "/connect/")) or ACCEPTED in request.environ:
             return None
-        scope = REPORTING_SCOPE if request.path.startswith(REPORTING) else self._scope
+        scope = REPORTING_SCOPE if request.path.startswith(REPORTING) else SCOPE
         status = self._identity.refusal(request.headers.get("Authorization", ""), scope)
         if self.client_disabled:
             status = 401

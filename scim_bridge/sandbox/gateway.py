@@ -196,10 +196,6 @@ class SegmentConverter(BaseConverter):
         """Return the decoded segment."""
         return value.replace("%2F", "/").replace("%25", "%")
 
-    def to_url(self, value: str) -> str:
-        """Return the segment encoded for a path, so that its own slashes do not divide."""
-        return super().to_url(value)
-
 
 def keep_segments(environ: WSGIEnvironment) -> str:
     """Make PATH_INFO keep encoded slashes apart for `SegmentConverter`; return the path fully decoded."""
@@ -224,6 +220,12 @@ ADMIN = "/_sandbox/"
 
 _Answer = tuple[Iterable[bytes], str, list[tuple[str, str]]]
 _LOST: _Answer = ([], "0", [])
+
+
+def bearer(authorization: str) -> str:
+    """Return the token in an `Authorization` header; empty if there is none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 @dataclass(frozen=True, slots=True)

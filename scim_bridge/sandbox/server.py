@@ -36,13 +36,13 @@ def serve(app: WSGIApplication, host: str, port: int) -> BaseWSGIServer:
 
 
 @contextmanager
-def running(app: WSGIApplication, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve `app` in a daemon thread for as long as the context lasts; yield its URL without a slash."""
-    server = serve(app, host, port)
+def running(app: WSGIApplication) -> Iterator[str]:
+    """Serve `app` on loopback, in a daemon thread, as long as the context lasts; yield its URL without a slash."""
+    server = serve(app, "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

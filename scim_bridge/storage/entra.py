@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, func, or_, select, update
 
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.entra import JobReading
-from scim_bridge.domain.entra_people import GONE, Assignment, EntraReading, Stored
+from scim_bridge.domain.entra import GONE, Assignment, EntraReading, JobReading, Stored
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import JsonObject, UserId
 from scim_bridge.storage.admin_tables import entra_assignments as assignments

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
-from scim_bridge.domain.entra_people import Stored
+from scim_bridge.domain.entra import Stored
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import EntraError
 from scim_bridge.graph import directory

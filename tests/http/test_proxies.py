@@ -13,8 +13,7 @@ import pytest
 from scim_bridge.errors import TransientError, Unreached
 from scim_bridge.http.exchange import PerThread, pooled_sessions
 from scim_bridge.http.limiter import Limiter
-from scim_bridge.http.session import ApiSession
-from scim_bridge.http.token import Tokens
+from scim_bridge.http.session import ApiSession, Tokens
 
 DITIO, DITIO_OVER_TLS = "http://ditio.test", "https://ditio.test"
 DONE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

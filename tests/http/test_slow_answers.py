@@ -19,8 +19,7 @@ from scim_bridge.graph.config import ClientSecret, GraphConfig
 from scim_bridge.http import session as sessions
 from scim_bridge.http.exchange import PerThread, pooled_sessions
 from scim_bridge.http.limiter import Limiter
-from scim_bridge.http.session import ApiSession
-from scim_bridge.http.token import Tokens
+from scim_bridge.http.session import ApiSession, Tokens
 from scim_bridge.settings import Settings
 from scim_bridge.web.auth import keys
 from scim_bridge.web.auth.keys import FetchFailed, fetched

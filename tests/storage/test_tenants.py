@@ -13,8 +13,7 @@ from scim_bridge.domain.certificate import Certificate, CertificateToSend, Entry
 from scim_bridge.domain.certificate import Entry as CertificateEntry
 from scim_bridge.domain.drift import By, Cause, Drift, Kind, Pair, Proposal
 from scim_bridge.domain.employee import ActualEmployee, Days, EmployeeNumber, Field
-from scim_bridge.domain.entra import JobReading
-from scim_bridge.domain.entra_people import Assignment, EntraReading, Stored
+from scim_bridge.domain.entra import Assignment, EntraReading, JobReading, Stored
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import (
     Claim,

@@ -19,6 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import extract_compact
 
+from scim_bridge.sandbox.gateway import bearer
 from scim_bridge.sandbox.graph.answers import GraphRefusal
 
 ROLES = {
@@ -124,7 +125,7 @@ class Access:
 
     def token_id(self, authorization: str) -> str | None:
         """Return the id of a token that the sandbox issued, and that is not revoked."""
-        token = self._tokens.get(_bearer(authorization))
+        token = self._tokens.get(bearer(authorization))
         return token.id if token else None
 
     def check(self) -> None:
@@ -132,7 +133,7 @@ class Access:
 
         :raises GraphRefusal: it has none.
         """
-        text = _bearer(request.headers.get("Authorization", ""))
+        text = bearer(request.headers.get("Authorization", ""))
         token = self._tokens.get(text)
         if not text:
             raise _unauthenticated("Access token is empty.")
@@ -143,7 +144,7 @@ class Access:
 
     def has(self, *permissions: str) -> bool:
         """Return whether the call's token carries one of these permissions."""
-        token = self._tokens.get(_bearer(request.headers.get("Authorization", "")))
+        token = self._tokens.get(bearer(request.headers.get("Authorization", "")))
         return token is not None and not token.permissions.isdisjoint(permissions)
 
     def require(self, *permissions: str) -> None:
@@ -292,11 +293,6 @@ def _claims(text: str, key: RSAKey | ECKey, algorithms: list[str]) -> dict[str, 
         return jwt.decode(text, key, algorithms=algorithms).claims
     except (JoseError, ValueError):
         return None
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _unauthenticated(message: str) -> GraphRefusal:

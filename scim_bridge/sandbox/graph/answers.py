@@ -104,14 +104,14 @@ _IN = re.compile(r"\s*(?P<path>[\w/]+)\s+in\s*\((?P<values>[^)]*)\)\s*")
 _CONTAINS = re.compile(r"\s*contains\(\s*(?P<path>[\w/]+)\s*,\s*(?P<value>'(?:[^']|'')*')\s*\)\s*")
 
 
-def conditions(paths: Sequence[str], *, joined_by: str = "and") -> list[Condition]:
+def conditions(paths: Sequence[str]) -> list[Condition]:
     """Return the comparisons of `$filter`.
 
     :param paths: What may be compared.
     :raises GraphRefusal: it has another form, or names another path.
     """
     text = request.args.get("$filter", "")
-    found = [_condition(part) for part in re.split(rf"\s+{joined_by}\s+", text)] if text else []
+    found = [_condition(part) for part in re.split(r"\s+and\s+", text)] if text else []
     for condition in found:
         if condition.path not in paths:
             raise bad_request(f"Invalid filter clause: '{condition.path}'.")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random as randomness
+import threading
 import uuid
+from collections import deque
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
+from math import ceil
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
@@ -24,7 +27,6 @@ from scim_bridge.sandbox.graph.answers import GraphRefusal, Pages, bad_request, 
 from scim_bridge.sandbox.graph.assignments import AssignmentsApi, EnterpriseApp, GroupsApi, Principal
 from scim_bridge.sandbox.graph.delta import DeltaApi
 from scim_bridge.sandbox.graph.jobs import JobsApi
-from scim_bridge.sandbox.graph.limits import Limits
 from scim_bridge.sandbox.graph.logs import LogsApi
 from scim_bridge.sandbox.graph.people import PeopleApi, Values
 from scim_bridge.sandbox.graph.style import GraphStyle
@@ -241,3 +243,73 @@ def _take_version(endpoint: str | None, values: dict[str, object] | None) -> Non
     """Keep the version of the path aside, for links."""
     if values is not None and "version" in values:
         g.version = values.pop("version")
+
+
+WINDOW = timedelta(seconds=10)
+REPORTS = 5
+"""Calls to `/auditLogs` in a window."""
+ON_DEMAND = 5
+"""Calls to provisionOnDemand in a window."""
+
+
+class Limits:
+    """Microsoft's limits: counts the units of the calls in the last ten seconds.
+
+    :ivar spent: All units so far.
+    :param users: Returns how many users the tenant has: a larger tenant may ask more.
+    :param with_retry_after: Returns whether a refusal says for how long to wait.
+    """
+
+    def __init__(
+        self, users: Callable[[], int], now: Callable[[], datetime], with_retry_after: Callable[[], bool]
+    ) -> None:
+        self.spent = 0
+        self._users = users
+        self._now = now
+        self._with_retry_after = with_retry_after
+        self._lock = threading.Lock()
+        self._calls: dict[str, deque[tuple[datetime, int]]] = {}
+
+    def spend(self) -> None:
+        """Count the call.
+
+        :raises GraphRefusal: it is one too many.
+        """
+        path = request.path
+        if "/auditLogs/" in path:
+            self._spend("reports", 1, REPORTS)
+        elif path.endswith("/provisionOnDemand"):
+            self._spend("on demand", 1, ON_DEMAND)
+        else:
+            self._spend("directory", _units(path), self._most())
+
+    def _most(self) -> int:
+        users = self._users()
+        return 3500 if users < 50 else 5000 if users <= 500 else 8000
+
+    def _spend(self, bucket: str, units: int, most: int) -> None:
+        now = self._now()
+        with self._lock:
+            calls = self._calls.setdefault(bucket, deque())
+            while calls and calls[0][0] <= now - WINDOW:
+                calls.popleft()
+            if sum(cost for _, cost in calls) + units <= most:
+                calls.append((now, units))
+                self.spent += units
+                return
+            seconds = ceil((calls[0][0] + WINDOW - now).total_seconds())
+        headers = {"Retry-After": str(max(1, seconds))} if self._with_retry_after() else {}
+        raise GraphRefusal(429, "TooManyRequests", "Please retry again later.", headers)
+
+
+def _units(path: str) -> int:
+    """Return what a call costs (`throttling-limits`, identity and access)."""
+    *_, collection = path.rstrip("/").split("/")
+    if "/transitiveMembers" in path:
+        units = 5
+    elif "/members" in path:
+        units = 3
+    else:
+        units = 2 if collection == "users" else 1
+    units -= "$select" in request.args
+    return max(1, units) + ("$expand" in request.args)

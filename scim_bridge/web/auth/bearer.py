@@ -20,7 +20,7 @@ from scim_bridge.storage.credentials import (
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.auth.failures import LONGEST_NAME, FailedSignIns, Refused
-from scim_bridge.web.auth.jwt import PREFIX, InvalidJwt, JwtRules, application_of, looks_signed, refuse
+from scim_bridge.web.auth.jwt import PREFIX, InvalidJwt, JwtRules, application_of, refuse
 from scim_bridge.web.auth.keys import KeysUnavailable
 from scim_bridge.web.scim.errors import ServiceUnavailable, TooManyRequests
 
@@ -121,11 +121,11 @@ class Bearer:
         :param attribute, key: See `Resources.found_by`.
         """
         secret = _bearer_of(authorization)
-        if secret is None or (looks_signed(secret) and not self._is_signed_right(secret, tenant)):
+        if secret is None or (_looks_signed(secret) and not self._is_signed_right(secret, tenant)):
             return None
         # An unknown company takes as long as a wrong token.
         with self.database.read_once(tenant) as s:
-            if looks_signed(secret):
+            if _looks_signed(secret):
                 users, is_valid = s.resources.found_by(attribute, key), True
             else:
                 caller, users = s.lookups.find(secret, self.workloads.get(tenant), attribute, key)
@@ -155,7 +155,7 @@ class Bearer:
 
     def _examined(self, secret: str, tenant: str) -> Caller:
         with self.database.read_once(tenant) as s:
-            is_signed = looks_signed(secret)
+            is_signed = _looks_signed(secret)
             found = None if is_signed else self._stored(s, secret, tenant)
             if found is None and not is_signed:
                 raise _wrong_access_token(secret) if secret.startswith(ACCESS_TOKEN) else _wrong_token(s, secret)
@@ -261,3 +261,8 @@ def actor_of(caller: Caller) -> Actor:
             return Actor(ActorKind.client, caller.client_id)
         case EntraItself():
             return Actor(ActorKind.entra, caller.application)
+
+
+def _looks_signed(secret: str) -> bool:
+    """Return whether this may be a JWT: the bridge's own secrets have no dot."""
+    return secret.count(".") == 2

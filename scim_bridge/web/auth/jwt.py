@@ -91,11 +91,6 @@ class InvalidJwt(Exception):
         return self.rank > REASONS.index("subject")
 
 
-def looks_signed(secret: str) -> bool:
-    """Return whether this may be a JWT: the bridge's own secrets have no dot."""
-    return secret.count(".") == 2
-
-
 @dataclass(frozen=True, slots=True)
 class JwtRules:
     """The rules that a JWT has to meet to sign in.

@@ -20,7 +20,6 @@ from scim2_models import (
     Resource,
     ResourceType,
     SCIMException,
-    ScimProvider,
     User,
 )
 from scim2_server.bulk import BulkPlan, BulkStep
@@ -78,15 +77,10 @@ class BridgePlan(BulkPlan):
 
 
 class BulkService(PlainService):
-    """The steps of a bulk request.
+    """The steps of a bulk request."""
 
-    :param max_value_length: The longest text in a body, in characters.
-    """
-
-    def __init__(self, provider: ScimProvider, max_value_length: int) -> None:
-        # The library asks for the cursors' secret now, for every request; see `LateCursors`.
-        super().__init__(provider, secret=b"")
-        self.max_value_length = max_value_length
+    max_value_length: int
+    """The longest text in a body, in characters."""
 
     def read_bulk(self, body: bytes, content_type: str | None) -> BridgePlan:
         """Return the operations of a bulk request, in the order in which they run.

@@ -70,7 +70,9 @@ class AnsweringService(BulkService):
         whole: Callable[[Resource[Any], ResponseParameters[Any]], Resource[Any]],
         written: Callable[[str], StoredResource | None],
     ) -> None:
-        super().__init__(provider, max_value_length)
+        # The library asks for the cursors' secret now, for every request; see `LateCursors`.
+        super().__init__(provider, secret=b"")
+        self.max_value_length = max_value_length
         self._patch_status = patch_status
         self._views = views
         self._whole = whole
