@@ -162,6 +162,8 @@ def approve(
     """
     if is_paused(s, by_setting=paused_by_setting):
         raise NotApproved(PAUSED)
+    # Of two who approve at once, the second one sees what the first one approved.
+    s.asked.serialise()
     found = choice(s, plan, selection, limits)
     run = found.plan
     if repair_of(s) is not None or not s.asked.ask(f"{REPAIR}{run.id}", author.actor.id or ""):

@@ -3,10 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from scim_bridge.domain.person import HOUR, GuardedChange, PersonId, Verdict
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
@@ -34,12 +33,9 @@ class Guard(Repository):
     def serialise(self) -> None:
         """Let no other transaction of this tenant count before this one ends.
 
-        Lock people before this call, never after it. On SQLite, a write transaction excludes all others anyway.
+        Lock people before this call, never after it.
         """
-        if self._connection.dialect.name == "postgresql":
-            digest = blake2b(f"guard:{self._tenant}".encode(), digest_size=8).digest()
-            key = int.from_bytes(digest, "big", signed=True)
-            self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        self._s.serialise("guard")
 
     def note_occasion(self, kind: GuardedChange, person_id: PersonId, said_at: datetime) -> None:
         """Store when a change was requested, unless a time is stored already."""

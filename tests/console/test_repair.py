@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from scim_bridge.reconcile.asked import Asked
 from scim_bridge.reconcile.report import Report, Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.asked import AskedRun
+from scim_bridge.storage.asked import AskedRun, AskedRuns
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.plans import APPROVED, blank_person
 from scim_bridge.storage.runs import ProcessKind, beat
@@ -23,7 +24,7 @@ from scim_bridge.tenant import Tenant
 from tests.companies import Companies
 from tests.conftest import Clock
 from tests.console.company import person
-from tests.console.conftest import CONSOLE, SignsIn, Visitor, person_id, signed_in
+from tests.console.conftest import CONSOLE, SignsIn, Visitor, at_once, meeting, person_id, signed_in
 from tests.console.test_drift import compared, store
 from tests.graph.story import EntraWorld
 from tests.scenarios.test_certificate_drift import a_company
@@ -271,6 +272,29 @@ def test_a_second_approval_is_refused_while_one_goes_on(world: World, signs_in: 
     works(world)
     assert titles(world, "1001", "1002", "1003") == [WANTED[0], "Sjef", "Sjef"]
     assert len(deeds(world)) == 1
+
+
+@pytest.mark.parametrize("is_same", [True, False], ids=["one plan", "two plans"])
+def test_of_two_who_approve_at_one_instant_one_is_refused(
+    world: World, signs_in: SignsIn, plan: str, is_same: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Each alone is under the limits of the guard, and both together may be over them."""
+    plans = (plan, plan if is_same else compared(world).run.id)
+    kari, ola = signs_in(), signs_in(name="Ola")
+    chosen = [f"who={position(world, each, number)}" for each, number in zip(plans, ("1001", "1002"), strict=True)]
+    kari_sends, ola_sends = (
+        partial(visitor.post, f"drift/{each}/approved", visitor.token(), **confirmed(visitor, each, who), **WHY)
+        for visitor, each, who in zip((kari, ola), plans, chosen, strict=True)
+    )
+    monkeypatch.setattr(AskedRuns, "ask", meeting(AskedRuns.ask))
+
+    assert sorted(at_once(kari_sends, ola_sends)) == [303, 409]
+
+    with world.database.read("default") as s:
+        assert len(s.asked.all()) == 1
+        assert sum(len(s.plan(each).approved()) for each in {*plans}) == 1
+    works(world)
+    assert titles(world, "1001", "1002", "1003").count("Sjef") == 2
 
 
 def test_what_was_not_seen_is_not_approved(world: World, signs_in: SignsIn, plan: str):
