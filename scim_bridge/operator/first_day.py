@@ -129,6 +129,7 @@ def ask_to_find(s: Session, author: Author) -> None:
 
     :raises NotNow: such a run has not ended.
     """
+    s.asked.serialise()
     if _asked(s) is not None or not s.asked.ask(FIND, author.actor.id or ""):
         raise NotNow(GOES_ON)
 
@@ -140,6 +141,7 @@ def ask_to_link(s: Session, author: Author, *, run_id: str, count: int, why: str
     :param count: How many pairs of it were exact.
     :raises NotNow: it can't be; nothing was stored.
     """
+    s.asked.serialise()
     kept = kept_pairs(s)
     if kept is None:
         raise NotNow(NO_PAIRS)
@@ -151,24 +153,24 @@ def ask_to_link(s: Session, author: Author, *, run_id: str, count: int, why: str
     s.audit.add(AuditEvent(Action.linked, "employee", detail=why), author)
 
 
-def decide(tenant: Tenant, run_id: str, number: EmployeeNumber, user_name: str, *, is_link: bool) -> None:
+def decide(s: Session, tenant: Tenant, run_id: str, number: EmployeeNumber, user_name: str, *, is_link: bool) -> None:
     """Store a decision about a pair that is kept; linking follows it later.
 
     :raises NotNow: these pairs are not kept any more, or a run is about to use them.
     :raises WrongDecisions: it does not fit.
     """
-    with tenant.read() as s:
-        kept, asked, now = kept_pairs(s), _asked(s), s.now
-        if asked is not None:
-            raise NotNow(GOES_ON)
-        if kept is None:
-            raise NotNow(NO_PAIRS)
-        record = s.people.of_user_name(user_name)
-        proposed = s.pairs(run_id).of_person(record.person.id) if record is not None else ()
-        # Only what the page shows: a user is never linked with an employee that no run proposed.
-        if kept.run_id != run_id or number not in [pair.employee_number for pair in proposed]:
-            raise NotNow(OTHER_PAIRS)
-    Deciding(tenant, run_id, now).take([Decision(1, number, user_name, is_link)])
+    s.asked.serialise()
+    if _asked(s) is not None:
+        raise NotNow(GOES_ON)
+    kept = kept_pairs(s)
+    if kept is None:
+        raise NotNow(NO_PAIRS)
+    record = s.people.of_user_name(user_name)
+    proposed = s.pairs(run_id).of_person(record.person.id) if record is not None else ()
+    # Only what the page shows: a user is never linked with an employee that no run proposed.
+    if kept.run_id != run_id or number not in [pair.employee_number for pair in proposed]:
+        raise NotNow(OTHER_PAIRS)
+    Deciding(tenant, run_id, s.now).take_one(s, Decision(1, number, user_name, is_link))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 
 import pytest
 
@@ -11,11 +12,12 @@ from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Author
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.errors import BridgeError
+from scim_bridge.operator import first_day as operator_side
 from scim_bridge.reconcile.asked import Asked
-from scim_bridge.storage.asked import FIND, LINK, AskedRun
+from scim_bridge.storage.asked import FIND, LINK, AskedRun, AskedRuns
 from scim_bridge.storage.pairs import kept_pairs
 from scim_bridge.storage.personal_data import erase_person
-from tests.console.conftest import SignsIn, Visitor, person_id
+from tests.console.conftest import SignsIn, Visitor, at_once, meeting, person_id
 from tests.console.test_repair import Ended, deeds, run_of
 from tests.world import World, a_user
 
@@ -255,6 +257,34 @@ def test_one_thing_at_a_time(world: World, signs_in: SignsIn, first_day: None):
         answer = kari.post(f"first-day/{path}", **form)
         assert answer.status_code == 409
         assert "wait until that has ended" in answer.text
+
+
+def test_of_two_who_find_and_link_at_one_instant_one_is_refused(
+    world: World, signs_in: SignsIn, first_day: None, monkeypatch: pytest.MonkeyPatch
+):
+    kari, ola = signs_in(), signs_in(name="Ola")
+    form = {**form_of(looks(world, kari), "run", "count"), **WHY}
+    finds = partial(kari.post, "first-day/find", kari.token())
+    links = partial(ola.post, "first-day/link", ola.token(), **form)
+    monkeypatch.setattr(AskedRuns, "ask", meeting(AskedRuns.ask))
+
+    assert sorted(at_once(finds, links)) == [303, 409]
+    with world.database.read("default") as s:
+        assert len(s.asked.all()) == 1
+
+
+def test_what_is_decided_while_it_is_linked_is_not_overlooked(
+    world: World, signs_in: SignsIn, first_day: None, monkeypatch: pytest.MonkeyPatch
+):
+    """One pair was exact when one administrator had the pairs linked, and the other one decides a second pair."""
+    kari, ola = signs_in(), signs_in(name="Ola")
+    pairs = looks(world, kari)
+    decision = {**form_of(pairs, "run", "number", "user"), "decision": "link"}
+    decides = partial(kari.post, "first-day/decide", kari.token(), **decision)
+    links = partial(ola.post, "first-day/link", ola.token(), **form_of(pairs, "run", "count"), **WHY)
+    monkeypatch.setattr(operator_side, "_asked", meeting(operator_side._asked, after=True))
+
+    assert sorted(at_once(decides, links)) == [303, 409]
 
 
 FORGED = [

@@ -56,11 +56,8 @@ def decide(place: Place) -> Response:
     form = {name: request.form.get(name, "").replace("\0", "") for name in ("run", "number", "user", "decision")}
     if form["decision"] not in ("link", "skip"):
         raise BadRequest
-    is_link = form["decision"] == "link"
-    try:
-        first_day.decide(place.tenant, form["run"], EmployeeNumber(form["number"]), form["user"], is_link=is_link)
-    except NotNow as error:
-        raise BridgeError(gettext(str(error))) from error
+    pair, is_link = (form["run"], EmployeeNumber(form["number"]), form["user"]), form["decision"] == "link"
+    _now_or_never(place, lambda s: first_day.decide(s, place.tenant, *pair, is_link=is_link))
     return place.done("decided", 0, "first_day_pairs")
 
 
