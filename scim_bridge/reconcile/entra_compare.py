@@ -367,6 +367,8 @@ def _notes(comparison: EntraComparison) -> Iterator[str]:
     if comparison.pending:
         when = "with its next cycle" if terms.job is not None else "within three hours"
         yield f"differences that do not count yet: {comparison.pending}. Entra may still send them {when}"
+    if comparison.tally.leaving:
+        yield from (f"why Entra may not have sent that users left: {why}" for why in terms.sends_no_leaver)
     for doubt in reading.doubts:
         yield f"{doubt}: no user counts as unassigned"
     if terms.job is None:
