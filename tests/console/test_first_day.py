@@ -250,7 +250,7 @@ def test_one_thing_at_a_time(world: World, signs_in: SignsIn, first_day: None):
     kari.post("first-day/find")
 
     told = kari.get("first-day")
-    assert told.headers["Refresh"] == "3; url=/console/default/first-day"
+    assert told.headers["Refresh"] == "3; url=/console/default/first-day?refresh=auto"
     assert "It is asked for by Kari" in told.text
     decision = {**form_of(pairs, "run", "number", "user"), "decision": "link"}
     for path, form in (("find", {}), ("link", {**form_of(pairs, "run", "count"), **WHY}), ("decide", decision)):

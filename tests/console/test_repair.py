@@ -234,7 +234,7 @@ def test_how_far_it_is_can_be_seen_without_a_script(world: World, signs_in: Sign
     kari = signs_in()
     told = kari.get(approves(kari, plan).headers["Location"])
 
-    assert told.headers["Refresh"] == f"3; url=/console/default/drift/{plan}/progress"
+    assert told.headers["Refresh"] == f"3; url=/console/default/drift/{plan}/progress?refresh=auto"
     assert '<progress id="bar" max="3" value="0">' in told.text
     assert "No process runs that would do it" in told.text
     with world.database.write("default") as s:
