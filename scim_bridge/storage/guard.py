@@ -96,11 +96,11 @@ class Guard(Repository):
         some = select(people.c.id).where(is_linked, is_at_work).limit(most).subquery()
         return self._connection.execute(select(func.count()).select_from(some)).scalar_one()
 
-    def held(self) -> dict[PersonId, set[GuardedChange]]:
-        """Return what is held now, by person."""
-        held: dict[PersonId, set[GuardedChange]] = {}
+    def held(self) -> dict[PersonId, dict[GuardedChange, datetime]]:
+        """Return what is held now, by person, and when each change was requested."""
+        held: dict[PersonId, dict[GuardedChange, datetime]] = {}
         for row in self._connection.execute(_present(self._tenant, Verdict.held).order_by(people.c.employee_number)):
-            held.setdefault(PersonId(row.person_id), set()).add(GuardedChange(row.kind))
+            held.setdefault(PersonId(row.person_id), {})[GuardedChange(row.kind)] = row.said_at
         return held
 
     def release(self, whose: Collection[PersonId] | None = None) -> list[PersonId]:

@@ -65,7 +65,8 @@ SENTENCES: Mapping[str, str] = {
 
 NO_PLAN = "There is no such plan, its run failed, or its rows were removed after RECONCILE__KEEP_DAYS."
 
-LARGEST_SKIP = 10**7
+MOST_ROWS = 10**7
+"""No plan has as many rows; a larger position would not fit into the database."""
 
 
 def show(place: Place) -> str:
@@ -90,7 +91,7 @@ def show_plan(place: Place, plan: str) -> str:
     """Show a stored plan, or the differences of one kind in it."""
     asked = request.args.get("kind", "")
     kind = Kind(asked) if asked in set(Kind) else None
-    skip = min(max(request.args.get("skip", type=int) or 0, 0), LARGEST_SKIP)
+    skip = min(max(request.args.get("skip", type=int) or 0, 0), MOST_ROWS)
     try:
         with place.tenant.read() as s:
             report = report_of(s, plan.replace("\0", ""))

@@ -121,7 +121,8 @@ def compare(place: Place) -> Response:
 
 def _selection(form: MultiDict[str, str]) -> Selection:
     """Return what a form asks for. :raises BadRequest: it names no one."""
-    people = None if form.get("all") else frozenset(form.getlist("who", type=int))
+    chosen = frozenset(each for each in form.getlist("who", type=int) if 0 <= each < drift.MOST_ROWS)
+    people = None if form.get("all") else chosen
     if people is not None and not people:
         raise BadRequest(gettext("Choose at least one person."))
     kind = form.get("kind", "")
