@@ -125,7 +125,7 @@ def test_the_whole_first_day_in_the_browser(world: World, signs_in: SignsIn, fir
     assert world.employee("1050").first_name == "Siv"
     assert following(kari.get("first-day").text) == "Repair the plan that you read"
     confirm = kari.get(f"drift/{plan}/repair?all=1").text
-    kari.post(f"drift/{plan}/approved", **form_of(confirm, "count", "all"), **WHY)
+    kari.post(f"drift/{plan}/approved", **form_of(confirm, "seen", "all"), **WHY)
     works(world)
     assert world.employee("1042").work_title == "Formann"
     assert world.employee("007").last_name == "Ås"

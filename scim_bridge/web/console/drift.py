@@ -97,6 +97,7 @@ def show_plan(place: Place, plan: str) -> str:
             report = report_of(s, plan.replace("\0", ""))
             found = plan_page(s, report.run.id, kind, skip=skip)
             approved, going_on = s.plan(report.run.id).approved(), repair.repair_of(s)
+            confirms = not found.left and not report.outcomes and repair.may_be_confirmed(s, report.run)
     except errors.NotFound as error:
         raise NotFound(gettext(NO_PLAN)) from error
     return place.render(
@@ -108,6 +109,7 @@ def show_plan(place: Place, plan: str) -> str:
         skip=skip,
         approved=approved,
         going_on=going_on,
+        confirms=confirms,
         can_choose=place.is_operator and going_on is None,
         may_be_chosen=lambda rows: any(
             row.may_be_repaired(reviewed=True) and report.outcomes.get(row.position, "") is not None for row in rows
