@@ -510,6 +510,7 @@ def test_a_stopped_plan_without_anything_to_repair_can_be_confirmed(unsure: Entr
     lacking: list[dict[str, str]] = [{"reason": ""}, {"force": ""}, {"seen": "others"}]
     for each in lacking:
         assert approves(kari, stopped.run.id, **{"force": "yes", **each}).status_code in (400, 409)
+    unsure.clock.passes(minutes=5)
     last = unsure.compares()
     assert "assigned users" in str(last.stopped)
 
@@ -527,12 +528,33 @@ def test_a_stopped_plan_is_not_confirmed_once_a_later_one_tells_more(unsure: Ent
     stopped = unsure.compares()
     kari = signed_in(unsure)
     form = {**confirmed(kari, stopped.run.id), "force": "yes"}
+    unsure.clock.passes(minutes=5)
     unsure.compares()
 
     assert kari.post(f"drift/{stopped.run.id}/approved", **form, **WHY).status_code == 409
     told = kari.get(f"drift/{stopped.run.id}").text
     assert "Nothing of this can be repaired or confirmed" in told
     assert deeds(unsure) == []
+
+
+def test_what_entra_showed_since_stays_the_measure_when_an_older_plan_is_repaired(unsure: EntraWorld):
+    """The older plan was stopped, too; by now a later read is believed, and the next one is measured by that."""
+    unsure.employee("3004").work_title = "Sjef"
+    older, kari = unsure.compares(), signed_in(unsure)
+    unsure.clock.passes(minutes=5)
+    last = unsure.compares()
+    approves(kari, last.run.id, force="yes")
+    works(unsure)
+    assert "assigned users" not in str(unsure.compares().stopped)
+    with unsure.database.read("default") as s:
+        marked = s.entra.marked()
+        assert marked is not None
+        assert marked.assigned == 2
+
+    assert approves(kari, older.run.id, force="yes").status_code == 303
+
+    with unsure.database.read("default") as s:
+        assert s.entra.marked() == marked
 
 
 def test_a_viewer_confirms_nothing(unsure: EntraWorld):
