@@ -182,7 +182,7 @@ def decide(s: Session, tenant: Tenant, run_id: str, number: EmployeeNumber, user
 
 
 def newcomers(tenant: Tenant, *, most: int, among: int) -> Sequence[Newcomer] | None:
-    """Return the users whom deliveries create in Ditio as soon as they are resumed; None if no pairs are kept.
+    """Return the users that deliveries create in Ditio as soon as they are resumed; None if no pairs are kept.
 
     :param most: How many.
     :param among: At how many users to look.

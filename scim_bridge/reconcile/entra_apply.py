@@ -125,7 +125,7 @@ class EntraRepairing:
         return _Now(entra, terms, reader, believed, assigned, marked.delta_link, unseen)
 
     def _unseen(self, s: Session, assigned: Collection[str]) -> list[str]:
-        """Return the assigned users whom no read has shown; of more than a few, all are read with a mark."""
+        """Return the assigned users that no read has shown; of more than a few, all are read with a mark."""
         return sorted(set(assigned) - s.entra.of(sorted(assigned)).keys()) if len(assigned) <= FEW_USERS else []
 
     def _repair(self, person_id: PersonId, rows: Sequence[Drift], now: "_Now") -> str | None:
@@ -244,7 +244,7 @@ class _Now:
     """Of the last complete read."""
 
     unseen: Sequence[str]
-    """The assigned users whom no read has shown, where the last one left no mark."""
+    """The assigned users that no read has shown, where the last one left no mark."""
 
     _later: dict[tuple[str, str | None], set[str]] | None = None
     """Who has which hash, of those who were made or changed since the last read."""
