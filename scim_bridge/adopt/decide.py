@@ -47,9 +47,13 @@ class Deciding:
                         count += 1
                         misfits += [misfit] if count <= MOST_TOLD else []
         if misfits:
-            more = [f"… and {count - MOST_TOLD} more"] if count > MOST_TOLD else []
-            named = "\n".join([*map(str, misfits), *more])
-            raise WrongDecisions(f"The decisions do not fit, so none was followed and nothing was linked:\n{named}")
+            raise _wrong(misfits, count)
+
+    def take_one(self, s: Session, decision: Decision) -> None:
+        """Store one decision, in the caller's transaction. :raises WrongDecisions: it does not fit."""
+        misfit = self._take(s, decision)
+        if misfit is not None:
+            raise _wrong([misfit], 1)
 
     def _take(self, s: Session, decision: Decision) -> Misfit | None:
         record = s.people.of_user_name(decision.user_name)
@@ -135,6 +139,12 @@ class Deciding:
 
     def _pairs(self, s: Session) -> Pairs:
         return s.pairs(self.run_id)
+
+
+def _wrong(misfits: list[Misfit], count: int) -> WrongDecisions:
+    more = [f"… and {count - MOST_TOLD} more"] if count > MOST_TOLD else []
+    named = "\n".join([*map(str, misfits), *more])
+    return WrongDecisions(f"The decisions do not fit, so none was followed and nothing was linked:\n{named}")
 
 
 def _is_decided(pair: Pair) -> bool:

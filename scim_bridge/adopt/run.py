@@ -197,38 +197,44 @@ class Found:
         """Return what a link does to the employee's number, if anything, in words that follow the pair."""
         return next(_renumbered(pair, each.desired) for each in self._with_sides([pair]))
 
-    def newcomers(self) -> Iterator[Newcomer]:
-        """Yield the users without an employee in Ditio: deliveries create one, as soon as they are not paused."""
-        after, today = "", self.tenant.today(self.now)
-        while batch := self._unlinked(after):
-            after = batch[-1].record.person.id
+    def newcomers(self, *, among: int | None = None) -> Iterator[Newcomer]:
+        """Yield the users without an employee in Ditio: deliveries create one, as soon as they are not paused.
+
+        :param among: Look at about so many users; None for all.
+        """
+        after, today, looked = "", self.tenant.today(self.now), 0
+        while (among is None or looked < among) and (batch := self._unlinked(after)):
+            after, looked = batch[-1].record.person.id, looked + len(batch)
             with self.tenant.read() as s:
-                found = [self._newcomer(s, each, today) for each in batch]
-            yield from (each for each in found if each is not None)
+                found = list(self._newcomers(s, batch, today))
+            yield from found
 
     def _unlinked(self, after: str) -> list[Candidate]:
         with self.tenant.read() as s:
             return unlinked(s, after=after, limit=PAIR_BATCH)
 
-    def _newcomer(self, s: Session, candidate: Candidate, today: date) -> Newcomer | None:
-        person = candidate.record.person
-        desired = self.tenant.desired(candidate.document or {}, person, today)
-        number, snapshot = desired.employee_number, s.snapshot(self.run_id)
-        if number is None or desired.missing() or person.creating is not None:
-            return None
-        if person.days.is_doubtful or not person.days.wants_employment(today):
-            return None
-        if person.hands_off is not None and person.hands_off.lasts(today):
-            return None
-        if any(s.claims.holder(claim) not in (None, person.id) for claim in wanted_claims(desired)):
-            return None
-        # Who looks like an employee is paired or disputed, and is not created before an operator has decided.
-        if snapshot.of([number]) or snapshot.look_alikes(desired.text(Field.phone), desired.text(Field.email)):
-            return None
-        if s.pairs(self.run_id).of_person(person.id):
-            return None
-        names = (desired.text(Field.first_name), desired.text(Field.last_name))
-        return Newcomer(number, _user_name(candidate), " ".join(filter(None, names)))
+    def _newcomers(self, s: Session, batch: Sequence[Candidate], today: date) -> Iterator[Newcomer]:
+        snapshot = s.snapshot(self.run_id)
+        paired = s.pairs(self.run_id).paired([each.record.person.id for each in batch])
+        users = [(each, self.tenant.desired(each.document or {}, each.record.person, today)) for each in batch]
+        shown = snapshot.of(desired.employee_number for _, desired in users if desired.employee_number is not None)
+        for candidate, desired in users:
+            person, number = candidate.record.person, desired.employee_number
+            if number is None or desired.missing() or person.creating is not None:
+                continue
+            if person.days.is_doubtful or not person.days.wants_employment(today):
+                continue
+            if person.hands_off is not None and person.hands_off.lasts(today):
+                continue
+            # Who looks like an employee is paired or disputed, and is not created before an operator has decided.
+            if number in shown or person.id in paired:
+                continue
+            if any(s.claims.holder(claim) not in (None, person.id) for claim in wanted_claims(desired)):
+                continue
+            if snapshot.look_alikes(desired.text(Field.phone), desired.text(Field.email)):
+                continue
+            names = (desired.text(Field.first_name), desired.text(Field.last_name))
+            yield Newcomer(number, _user_name(candidate), " ".join(filter(None, names)))
 
     def disputed(self) -> Iterator[Pair]:
         """Yield all other pairs, the pairs of one user together."""

@@ -53,6 +53,8 @@ def issue_token(
     :param token_id: Its id; None for a new one. The second request of a form that is sent twice has the same id.
     :raises AlreadyIssued: there is a token with this id.
     """
+    if token_id is not None:
+        s.serialise("token")  # A form that is sent twice at one instant issues one token, too.
     token_id = token_id or new_credential_id()
     if any(each.id == token_id for each in s.tokens.list()):
         raise AlreadyIssued(

@@ -1,19 +1,19 @@
 """The first day of a company that is in Ditio already: how far it is, and what the console asks for and decides."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
 from scim_bridge.adopt.decide import Deciding
-from scim_bridge.adopt.run import Dispute, Found
+from scim_bridge.adopt.run import Dispute, Found, Newcomer
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Decision, Pair
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator.overview import last_call
 from scim_bridge.operator.repair import comparison, has_worker
-from scim_bridge.operator.waiting import is_paused
+from scim_bridge.operator.waiting import is_paused, told_apart
 from scim_bridge.storage.asked import FIND, LINK, AskedRun
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.pairs import Kept, kept_pairs
@@ -129,46 +129,69 @@ def ask_to_find(s: Session, author: Author) -> None:
 
     :raises NotNow: such a run has not ended.
     """
+    s.asked.serialise()
     if _asked(s) is not None or not s.asked.ask(FIND, author.actor.id or ""):
         raise NotNow(GOES_ON)
 
 
-def ask_to_link(s: Session, author: Author, *, run_id: str, count: int, why: str) -> None:
-    """Ask for a run that pairs anew, follows the decisions, and links what is exact.
+def ask_to_link(s: Session, author: Author, *, run_id: str, seen: str, why: str) -> int:
+    """Ask for a run that pairs anew, follows the decisions, and links what is exact. Return how many pairs are.
 
     :param run_id: The run whose pairs the administrator saw.
-    :param count: How many pairs of it were exact.
+    :param seen: `PairsPage.seen`.
     :raises NotNow: it can't be; nothing was stored.
     """
+    s.asked.serialise()
     kept = kept_pairs(s)
     if kept is None:
         raise NotNow(NO_PAIRS)
-    if kept.run_id != run_id or s.pairs(run_id).counts()[0] != count:
+    exact = list(s.pairs(run_id).exact())
+    if kept.run_id != run_id or _seen(exact) != seen:
         raise NotNow(OTHER_PAIRS)
     if _asked(s) is not None or not s.asked.ask(LINK, author.actor.id or ""):
         raise NotNow(GOES_ON)
     # Before any is linked; each link has a row of its own too.
     s.audit.add(AuditEvent(Action.linked, "employee", detail=why), author)
+    return len(exact)
 
 
-def decide(tenant: Tenant, run_id: str, number: EmployeeNumber, user_name: str, *, is_link: bool) -> None:
+def _seen(exact: Iterable[Pair]) -> str:
+    return told_apart(f"{pair.person_id} {pair.employee_number}" for pair in exact)
+
+
+def decide(s: Session, tenant: Tenant, run_id: str, number: EmployeeNumber, user_name: str, *, is_link: bool) -> None:
     """Store a decision about a pair that is kept; linking follows it later.
 
     :raises NotNow: these pairs are not kept any more, or a run is about to use them.
     :raises WrongDecisions: it does not fit.
     """
+    s.asked.serialise()
+    if _asked(s) is not None:
+        raise NotNow(GOES_ON)
+    kept = kept_pairs(s)
+    if kept is None:
+        raise NotNow(NO_PAIRS)
+    record = s.people.of_user_name(user_name)
+    if record is not None and not is_link and s.pairs(run_id).is_skipped(record.person.id, number):
+        return  # The form was sent twice.
+    proposed = s.pairs(run_id).of_person(record.person.id) if record is not None else ()
+    # Only what the page shows: a user is never linked with an employee that no run proposed.
+    if kept.run_id != run_id or number not in [pair.employee_number for pair in proposed]:
+        raise NotNow(OTHER_PAIRS)
+    Deciding(tenant, run_id, s.now).take_one(s, Decision(1, number, user_name, is_link))
+
+
+def newcomers(tenant: Tenant, *, most: int, among: int) -> Sequence[Newcomer] | None:
+    """Return the users that deliveries create in Ditio as soon as they are resumed; None if no pairs are kept.
+
+    :param most: How many.
+    :param among: At how many users to look.
+    """
     with tenant.read() as s:
-        kept, asked, now = kept_pairs(s), _asked(s), s.now
-        if asked is not None:
-            raise NotNow(GOES_ON)
-        if kept is None:
-            raise NotNow(NO_PAIRS)
-        record = s.people.of_user_name(user_name)
-        proposed = s.pairs(run_id).of_person(record.person.id) if record is not None else ()
-        # Only what the page shows: a user is never linked with an employee that no run proposed.
-        if kept.run_id != run_id or number not in [pair.employee_number for pair in proposed]:
-            raise NotNow(OTHER_PAIRS)
-    Deciding(tenant, run_id, now).take([Decision(1, number, user_name, is_link)])
+        kept, now = kept_pairs(s), s.now
+    if kept is None:
+        return None
+    return list(islice(Found(tenant, kept.run_id, now, 0, 0).newcomers(among=among), most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +200,11 @@ class PairsPage:
 
     kept: Kept
     exact: Sequence[Pair]
+    """The first of them."""
+
+    seen: str
+    """Tells the exact pairs, those beyond the first too, from any others."""
+
     disputes: Sequence[Dispute]
     decided: Sequence[tuple[Pair, bool]]
 
@@ -189,5 +217,6 @@ def pairs_page(tenant: Tenant, *, most: int) -> PairsPage | None:
             return None
         decided = s.pairs(kept.run_id).decided()
         shown, now = s.snapshot(kept.run_id).count(), s.now
+        exact = list(s.pairs(kept.run_id).exact())
     found = Found(tenant, kept.run_id, now, shown, 0)
-    return PairsPage(kept, list(islice(found.pairs(), most)), list(islice(found.disputes(), most)), decided)
+    return PairsPage(kept, exact[:most], _seen(exact), list(islice(found.disputes(), most)), decided)

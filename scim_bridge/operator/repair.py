@@ -10,7 +10,7 @@ from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator.drift import Differing, by_person
-from scim_bridge.operator.waiting import is_paused
+from scim_bridge.operator.waiting import is_paused, told_apart
 from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded
 from scim_bridge.reconcile.report import find_plan, who
@@ -97,6 +97,14 @@ class Choice:
     stopped: str | None
     """Why a guard stops it: figure and limit. What was repaired or tried of the plan before counts too."""
 
+    confirms: bool
+    """Whether there is nothing to repair, and only what Ditio or Entra showed can be confirmed."""
+
+    @property
+    def seen(self) -> str:
+        """A text that tells these rows from any others."""
+        return told_apart(str(row.position) for row in self.rows)
+
     def people_by_effect(self) -> Mapping[Effect, Sequence[Sequence[Drift]]]:
         """Return the rows of each person, by effect; the gravest effect first."""
         found: dict[Effect, list[list[Drift]]] = {effect: [] for effect in Effect}
@@ -122,7 +130,19 @@ def choice(s: Session, plan: str, selection: Selection, limits: Limits) -> Choic
     known = {row.position for row in chosen}
     tried = [place for place, why in outcomes.items() if why is not None and place not in known]
     earlier = chain.from_iterable(items.of(tried[at : at + AT_ONCE]) for at in range(0, len(tried), AT_ONCE))
-    return Choice(run, chosen, _stopped(run, chain(items.repaired(), earlier, chosen), limits))
+    stopped = _stopped(run, chain(items.repaired(), earlier, chosen), limits)
+    return Choice(run, chosen, stopped, not chosen and selection == Selection() and may_be_confirmed(s, run))
+
+
+def may_be_confirmed(s: Session, run: Run) -> bool:
+    """Return whether a run was stopped by how little Ditio or Entra showed, and no later one tells more."""
+    is_about_ditio = not run.is_believed and run.shown is not None
+    return run.stopped is not None and (is_about_ditio or SHOWN in run.stopped) and _is_last(s, run)
+
+
+def _is_last(s: Session, run: Run) -> bool:
+    last = s.runs.last(compared=True)
+    return last is not None and last.id == run.id
 
 
 def _is_left(row: Drift, outcomes: Mapping[int, str | None], approved: Collection[int]) -> bool:
@@ -148,39 +168,46 @@ def approve(
     selection: Selection,
     limits: Limits,
     *,
-    count: int,
+    seen: str,
     force: bool,
     paused_by_setting: bool,
     why: str,
 ) -> int:
     """Store that rows of a plan are to be repaired; a worker begins within seconds. Return how many rows.
 
-    :param count: How many rows the administrator saw: no other row is approved by mistake.
+    Without any, what Ditio or Entra showed may be confirmed: later runs are measured by it.
+
+    :param seen: `Choice.seen` of the rows that the administrator saw: no other row is approved by mistake.
     :param force: Whether they confirmed it although a guard stops it.
     :raises NotApproved: it can't be; nothing was stored.
     :raises NotFound: there is no such plan, or it has no rows.
     """
     if is_paused(s, by_setting=paused_by_setting):
         raise NotApproved(PAUSED)
+    # Of two who approve at once, the second one sees what the first one approved.
+    s.asked.serialise()
     found = choice(s, plan, selection, limits)
     run = found.plan
-    if repair_of(s) is not None or not s.asked.ask(f"{REPAIR}{run.id}", author.actor.id or ""):
+    if repair_of(s) is not None:
         raise NotApproved(GOES_ON)
-    if not found.rows:
+    if not found.rows and not found.confirms:
         raise NotApproved(NOTHING)
-    if len(found.rows) != count:
+    if found.seen != seen:
         raise NotApproved(CHANGED)
     if found.stopped is not None:
         if not force:
             raise NotApproved(GUARDED)
         # As by `--force`: what Ditio and Entra showed is confirmed, and later runs are measured by it.
         s.runs.note(run.id, is_believed=run.shown is not None)
-        if SHOWN in (run.stopped or ""):
+        # What Entra showed since was believed, or is another run's to confirm.
+        if SHOWN in (run.stopped or "") and _is_last(s, run):
             s.entra.forget_figures()
-    s.plan(run.id).approve([row.position or 0 for row in found.rows])
+    if found.rows:
+        s.asked.ask(f"{REPAIR}{run.id}", author.actor.id or "")
+        s.plan(run.id).approve([row.position or 0 for row in found.rows])
     # Before anything is sent: the audit trail has it even if no worker ever comes.
     s.audit.add(AuditEvent(Action.applied, "plan", run.id, detail=why), author)
-    return count
+    return len(found.rows)
 
 
 def stop_repair(s: Session, author: Author, plan: str, *, why: str) -> int:

@@ -1,9 +1,10 @@
 """Who waits for delivery and why: due, held and parked people, and those whose last write was refused."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Any, cast
 
 from sqlalchemy import Row
@@ -139,6 +140,23 @@ class Guarded:
     employee_number: str | None
     name: str | None
     changes: tuple[GuardedChange, ...]
+    seen: str
+    """Tells these changes from any that are held later."""
+
+
+def told_apart(names: Iterable[str]) -> str:
+    """Return a short text that other names do not have: with it, a form decides only what was seen."""
+    return sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def is_as_seen(s: Session, seen: Mapping[PersonId, str]) -> bool:
+    """Return whether the guard holds of some people what an administrator saw, or nothing any more.
+
+    That stays so until the transaction ends. :param seen: `Guarded.seen` of each.
+    """
+    for person_id in sorted(seen):
+        s.people.get(person_id, lock=True)
+    return all(each.seen == seen[each.person_id] for each in guarded(s, list(seen)))
 
 
 def guarded(s: Session, chosen: Sequence[PersonId] | None = None) -> list[Guarded]:
@@ -158,4 +176,5 @@ def _guarded(s: Session, chosen: set[PersonId] | None) -> Iterator[Guarded]:
             employee_number=record.person.employee_number if record is not None else None,
             name=name_of(document) if document else None,
             changes=tuple(kind for kind in GuardedChange if kind in kinds),
+            seen=told_apart(sorted(f"{kind} {said_at.isoformat()}" for kind, said_at in kinds.items())),
         )

@@ -157,7 +157,8 @@ def check(schema: JsonObject, rules: Rules, slots: Sequence[Slot]) -> list[Mappi
         return [_fault("users", None, detail, "set up *Provision Microsoft Entra ID Users* in the mappings")]
     found = [
         *_of_object(users),
-        *_of_leaving(users),
+        *of_active(users),
+        *_of_external_id(users),
         *_of_matching(users),
         *_of_fields(users, rules),
         *_of_slots(users, slots),
@@ -190,7 +191,8 @@ def _of_object(users: ObjectMapping) -> Iterator[MappingFinding]:
         yield _information("scoping-filter", None, "a scoping filter decides which assigned users are sent")
 
 
-def _of_leaving(users: ObjectMapping) -> Iterator[MappingFinding]:
+def of_active(users: ObjectMapping) -> Iterator[MappingFinding]:
+    """Yield why the mapping of `active` sends no leaver, or not every one."""
     row = users.row("active")
     cure = 'map `Switch([IsSoftDeleted], , "False", "True", "True", "False")` to `active`, applied always'
     if row is None:
@@ -201,6 +203,9 @@ def _of_leaving(users: ObjectMapping) -> Iterator[MappingFinding]:
     elif row.flow_type.casefold() != ALWAYS.casefold():
         detail = f"`active` is applied {row.flow_type}, and not {ALWAYS}: no leaver is ever sent"
         yield _fault("active", "active", detail, cure)
+
+
+def _of_external_id(users: ObjectMapping) -> Iterator[MappingFinding]:
     row = users.row("externalId")
     if row is None or not row.is_direct or (row.source or "").casefold() != "objectid":
         detail = "`externalId` does not come from objectId, so users can't be compared with Entra's own"

@@ -1,9 +1,9 @@
 """Repair what Entra did not send: the SCIM user is changed as Entra's PATCH would have changed it, and delivered."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, cast
 
 from scim_bridge.delivery.deliver import deliver_person
@@ -24,8 +24,9 @@ from scim_bridge.reconcile.entra_compare import (
     READ_SECONDS,
     believed_of,
     is_again,
+    telling,
 )
-from scim_bridge.reconcile.entra_read import EntraRead, Terms, terms_of, who_is_assigned
+from scim_bridge.reconcile.entra_read import FEW_USERS, EntraRead, Terms, terms_of, who_is_assigned
 from scim_bridge.scim.reading import read, without
 from scim_bridge.scim.resources import Identity, document_of, keys_of, resource_of
 from scim_bridge.storage.database import Session
@@ -115,11 +116,17 @@ class EntraRepairing:
                 return GRAPH_MOVED
             believed = believed_of(s, self.tenant, terms, marked, reader)
             linked = s.people.count()
+            unseen = self._unseen(s, assigned) if marked.delta_link is None else []
         doubts = () if is_known else ("",)
         reading = replace(marked, assigned=len(assigned), assigned_before=marked.assigned, doubts=doubts)
         for why in doubts_of_read(reading, None, linked, all_users=terms.all_users):
             return f"{UNREADABLE}: {why}"
-        return _Now(entra, terms, reader, replace(believed, assignments_known=is_known), assigned)
+        believed = replace(believed, assignments_known=is_known)
+        return _Now(entra, terms, reader, believed, assigned, marked.delta_link, unseen)
+
+    def _unseen(self, s: Session, assigned: Collection[str]) -> list[str]:
+        """Return the assigned users that no read has shown; of more than a few, all are read with a mark."""
+        return sorted(set(assigned) - s.entra.of(sorted(assigned)).keys()) if len(assigned) <= FEW_USERS else []
 
     def _repair(self, person_id: PersonId, rows: Sequence[Drift], now: "_Now") -> str | None:
         """Repair the rows of one person. Return why they are skipped; None if they are repaired."""
@@ -224,7 +231,7 @@ class EntraRepairing:
         return f"the user was changed as Entra shows it, and the delivery is {record.state}{reason}: see `outbox list`"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Now:
     """What Entra shows right before the repair."""
 
@@ -233,6 +240,14 @@ class _Now:
     reader: EntraRead
     believed: Believed
     assigned: set[str]
+    mark: str | None
+    """Of the last complete read."""
+
+    unseen: Sequence[str]
+    """The assigned users that no read has shown, where the last one left no mark."""
+
+    _later: dict[tuple[str, str | None], set[str]] | None = None
+    """Who has which hash, of those who were made or changed since the last read."""
 
     def stored(self, sides: Sides) -> Stored:
         """Return one user as Entra shows them now."""
@@ -243,9 +258,31 @@ class _Now:
         return self.reader.stored(user)
 
     def is_again(self, sides: Sides) -> bool:
-        """Return whether another user of Entra has the user name of one who was deleted."""
-        name = str(sides.document.get("userName"))
-        return "@" in name and self.entra.user(name, self.terms.attributes) is not None
+        """Return whether another user of Entra has the user name, or by now the number, of one who was deleted."""
+        name, own = str(sides.document.get("userName")), {str(sides.external_id).lower()}
+        if "@" in name and self.entra.user(name, self.terms.attributes) is not None:
+            return True
+        if self._later is None:
+            self._later = self._read_later()
+        return any(
+            found is not None and self._later.get((each, found), own) - own
+            for each, found in telling(sides, self.terms).items()
+        )
+
+    def _read_later(self) -> dict[tuple[str, str | None], set[str]]:
+        if self.mark is not None:
+            pages = (page for page, _ in self.entra.changes(self.mark, self.terms.attributes))
+        else:
+            pages = (
+                [user for _, user in page if user] for page in self.entra.users_of(self.unseen, self.terms.attributes)
+            )
+        later: dict[tuple[str, str | None], set[str]] = {}
+        for user in chain.from_iterable(pages):
+            is_there = user.removed is None and user.enabled is not False
+            if is_there and (self.terms.all_users or user.object_id in self.assigned):
+                for each in self.reader.stored(user).hashes.items():
+                    later.setdefault(each, set()).add(user.object_id)
+        return later
 
 
 def repaired(document: JsonObject, stored: Stored, rows: Iterable[Drift], believed: Believed) -> JsonObject:

@@ -1,6 +1,6 @@
 """Compare the SCIM users with what was read of Entra: findings that wait, and rows of the plan once they count."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
@@ -287,13 +287,16 @@ def _text(sides: Sides, compared: Compared | None) -> str | None:
 
 def is_again(s: Session, sides: Sides, terms: Terms) -> bool:
     """Return whether another user of Entra has the number, or the matching value, of one who is gone."""
-    if sides.stored is None:
-        return False
-    telling = {each.attribute for each in terms.compared if each.field is Field.employee_number}
+    return s.entra.is_again(str(sides.external_id).lower(), telling(sides, terms), all_users=terms.all_users)
+
+
+def telling(sides: Sides, terms: Terms) -> Mapping[str, str | None]:
+    """Return the hashes that tell a person, by attribute: of the number, and of the matching value."""
+    names = {each.attribute for each in terms.compared if each.field is Field.employee_number}
     if terms.matching is not None:
-        telling.add(terms.matching.attribute)
-    hashes = {name: found for name, found in sides.stored.hashes.items() if name in telling}
-    return s.entra.is_again(str(sides.external_id).lower(), hashes, all_users=terms.all_users)
+        names.add(terms.matching.attribute)
+    hashes = sides.stored.hashes if sides.stored is not None else {}
+    return {name: found for name, found in hashes.items() if name in names}
 
 
 def believed_of(s: Session, tenant: Tenant, terms: Terms, reading: EntraReading, reader: EntraRead) -> Believed:
@@ -363,6 +366,8 @@ def _notes(comparison: EntraComparison) -> Iterator[str]:
     if comparison.pending:
         when = "with its next cycle" if terms.job is not None else "within three hours"
         yield f"differences that do not count yet: {comparison.pending}. Entra may still send them {when}"
+    if comparison.tally.leaving:
+        yield from (f"why Entra may not have sent that users left: {why}" for why in terms.sends_no_leaver)
     for doubt in reading.doubts:
         yield f"{doubt}: no user counts as unassigned"
     if terms.job is None:

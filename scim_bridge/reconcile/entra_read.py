@@ -23,7 +23,7 @@ from scim_bridge.domain.entra import (
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import EntraError
 from scim_bridge.logs import get_logger
-from scim_bridge.plan.entra_mapping import USER, ObjectMapping, Scope, object_mapping, passes, scope_of
+from scim_bridge.plan.entra_mapping import USER, ObjectMapping, Scope, object_mapping, of_active, passes, scope_of
 from scim_bridge.plan.entra_schema import schema_of
 from scim_bridge.plan.entra_side import (
     CONFIRMED,
@@ -74,6 +74,9 @@ class Terms:
     granted: frozenset[Permission]
     source: str = ""
     """Which directory and application is read."""
+
+    sends_no_leaver: tuple[str, ...] = ()
+    """Why Entra's own settings keep it from sending leavers, in words."""
 
     matching: Compared | None = None
     """The attribute by which Entra matches users, if it is sent as it is: a user without a value is never sent."""
@@ -135,8 +138,19 @@ def terms_of(tenant: Tenant, entra: Entra) -> Terms:
         all_users,
         granted,
         source=entra.source,
+        sends_no_leaver=tuple(_sends_no_leaver(users, secrets)),
         matching=matching[0] if len(matching) == 1 else None,
     )
+
+
+def _sends_no_leaver(users: ObjectMapping, secrets: Mapping[str, str]) -> Iterator[str]:
+    if users.rows:
+        yield from (f"{each.detail}. To correct it, {each.cure}" for each in of_active(users))
+    if secrets.get("skipoutofscopedeletions", "").casefold() == "true":
+        yield (
+            "the job has SkipOutOfScopeDeletions, so users who are unassigned or out of scope are not disabled. Set it "
+            "to False in Entra, unless intended"
+        )
 
 
 @dataclass(slots=True)

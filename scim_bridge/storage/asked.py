@@ -57,6 +57,10 @@ class AskedRun:
 class AskedRuns(Repository):
     """The runs that were asked for in one company, within one transaction."""
 
+    def serialise(self) -> None:
+        """Let no other transaction of this company look at what may be asked for, before this one ends."""
+        self._s.serialise("asked")
+
     def ask(self, name: str, by: str) -> bool:
         """Ask for a run. Return False if it is asked for already, and has not ended. :param by: Who asks."""
         if not insert_if_absent(self._connection, schedules, self._row(f"{_PREFIX}{name}")):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
+from hashlib import blake2b
 from json import JSONDecoder
 from typing import Any, Self
 
@@ -25,7 +26,6 @@ from sqlalchemy import (
     event,
     func,
     select,
-    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
@@ -353,6 +353,16 @@ class Transaction:
         """Return the same transaction with a chosen time."""
         return type(self)(self._connection, self.tenant, lambda: moment, self._work)
 
+    def serialise(self, what: str) -> None:
+        """Let no other transaction of this company that calls this for the same thing go on before this one ends.
+
+        On SQLite, a write transaction excludes all others anyway.
+        """
+        if self._connection.dialect.name == "postgresql":
+            digest = blake2b(f"{what}:{self.tenant}".encode(), digest_size=8).digest()
+            key = int.from_bytes(digest, "big", signed=True)
+            self.connection.execute(select(func.pg_advisory_xact_lock(key)))
+
     def after_commit(self, tell: Callable[[], None]) -> None:
         """Call a function once this writing transaction is committed, for example to log it; not if it rolls back."""
         if self._work is None:
@@ -423,19 +433,3 @@ def _insert_if_absent(dialect: str, table: Table) -> Prepared:
 def inserting(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
     """Return an INSERT that can do without conflicts."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-
-
-def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> int:
-    """Insert the rows whose keys do not exist yet. Return how many were inserted."""
-    if not rows:
-        return 0
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing()
-    result = connection.execute(statement, [dict(row) for row in rows], execution_options={"preserve_rowcount": True})
-    return result.rowcount
-
-
-def analyze(connection: Connection, *tables: Table) -> None:
-    """Make PostgreSQL analyse tables that were just filled: for minutes, it would plan as if they were small."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text(f"ANALYZE {', '.join(table.name for table in tables)}"))

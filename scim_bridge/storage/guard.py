@@ -3,10 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from scim_bridge.domain.person import HOUR, GuardedChange, PersonId, Verdict
 from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
@@ -34,12 +33,9 @@ class Guard(Repository):
     def serialise(self) -> None:
         """Let no other transaction of this tenant count before this one ends.
 
-        Lock people before this call, never after it. On SQLite, a write transaction excludes all others anyway.
+        Lock people before this call, never after it.
         """
-        if self._connection.dialect.name == "postgresql":
-            digest = blake2b(f"guard:{self._tenant}".encode(), digest_size=8).digest()
-            key = int.from_bytes(digest, "big", signed=True)
-            self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        self._s.serialise("guard")
 
     def note_occasion(self, kind: GuardedChange, person_id: PersonId, said_at: datetime) -> None:
         """Store when a change was requested, unless a time is stored already."""
@@ -100,11 +96,11 @@ class Guard(Repository):
         some = select(people.c.id).where(is_linked, is_at_work).limit(most).subquery()
         return self._connection.execute(select(func.count()).select_from(some)).scalar_one()
 
-    def held(self) -> dict[PersonId, set[GuardedChange]]:
-        """Return what is held now, by person."""
-        held: dict[PersonId, set[GuardedChange]] = {}
+    def held(self) -> dict[PersonId, dict[GuardedChange, datetime]]:
+        """Return what is held now, by person, and when each change was requested."""
+        held: dict[PersonId, dict[GuardedChange, datetime]] = {}
         for row in self._connection.execute(_present(self._tenant, Verdict.held).order_by(people.c.employee_number)):
-            held.setdefault(PersonId(row.person_id), set()).add(GuardedChange(row.kind))
+            held.setdefault(PersonId(row.person_id), {})[GuardedChange(row.kind)] = row.said_at
         return held
 
     def release(self, whose: Collection[PersonId] | None = None) -> list[PersonId]:

@@ -94,6 +94,11 @@ class Pairs(Repository):
         """Return the pairs of a user, possible or decided."""
         return list(self._pairs(select(pairs).where(self._told(), pairs.c.person_id == person_id)))
 
+    def paired(self, person_ids: Sequence[PersonId]) -> frozenset[PersonId]:
+        """Return those of some users who have a pair, possible or decided."""
+        query = select(pairs.c.person_id).where(self._told(), pairs.c.person_id.in_(person_ids))
+        return frozenset(PersonId(each) for each in self._connection.execute(query).scalars())
+
     def decided_for(self, number: str) -> Pair | None:
         """Return the pair that an operator decided for an employee, or None."""
         query = select(pairs).where(

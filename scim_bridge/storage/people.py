@@ -289,18 +289,18 @@ class People(Repository):
         return self._one(people.c.employee_number == number, lock=False)
 
     def find(self, name: str) -> PersonRecord | None:
-        """Return a person as an operator names them: by employee number, or else by user name or an id.
+        """Return a person as an operator names them: by id, or else by employee number or user name.
 
         The number of a person who is not linked yet is the one that they claim, or wait for.
         """
         name = name.strip()
         named = or_(resources.c.user_name_key == user_name_key(name), resources.c.id == name)
         return (
-            self.linked_to(EmployeeNumber(name))
+            self.get(PersonId(name))  # The log and the console name a person by id: no other text may come before.
+            or self.linked_to(EmployeeNumber(name))
             or self._one(people.c.id.in_(self._wanting(claims, name)), lock=False)
             or self._one(people.c.user_id.in_(self._users(named)), lock=False)
             or self._one(people.c.id.in_(self._wanting(claim_waiters, name)), lock=False)
-            or self.get(PersonId(name))  # The log names a person by id.
         )
 
     def set_user(

@@ -44,6 +44,9 @@ class Run:
     applied: int = 0
     """How many rows were repaired."""
 
+    is_believed: bool = True
+    """Whether later runs are measured by how many employees Ditio showed in this one."""
+
 
 class Runs(Repository):
     """The runs of one tenant, within one transaction. Runs do not exclude each other."""
@@ -222,6 +225,7 @@ def _run(row: Row[Any]) -> Run:
         is_whole=row.is_whole,
         is_complete=row.by_kind is not None,
         applied=row.applied,
+        is_believed=row.is_believed,
     )
 
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select, text
 from sqlalchemy.sql.elements import ColumnElement
 
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field
 from scim_bridge.domain.values import canonical
 from scim_bridge.storage.admin_tables import adoption_runs, in_sync, plan_items, reconcile_runs, snapshot
-from scim_bridge.storage.engine import Repository, Transaction, analyze, insert_new, upsert
+from scim_bridge.storage.engine import Repository, Transaction, inserting, upsert
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
@@ -82,11 +82,17 @@ class Snapshot(Repository):
 
     def add_new(self, rows: Sequence[Seen]) -> bool:
         """Store the employees that do not exist yet. Return whether none of them existed."""
-        return insert_new(self._connection, snapshot, [self._row(row) for row in rows]) == len(rows)
+        if not rows:
+            return True
+        statement = inserting(self._connection.dialect.name, snapshot).on_conflict_do_nothing()
+        found = [self._row(row) for row in rows]
+        result = self._connection.execute(statement, found, execution_options={"preserve_rowcount": True})
+        return result.rowcount == len(rows)
 
     def is_complete(self) -> None:
-        """Update the database's statistics once all employees are stored."""
-        analyze(self._connection, snapshot, in_sync)
+        """Have PostgreSQL analyse the filled tables: for minutes, it would plan as if they were small."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(text(f"ANALYZE {snapshot.name}, {in_sync.name}"))
 
     def count(self) -> int:
         """Return how many employees were shown."""

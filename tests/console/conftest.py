@@ -5,8 +5,10 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -82,6 +84,34 @@ def signed_in(world: Any, role: str = "operator", *, name: str = "Kari", company
     key = link(world, Role(role), name=name, company=company)
     assert visitor.post("/console/-/link", "", key=key).status_code == 303
     return visitor
+
+
+def at_once(*calls: Callable[[], TestResponse]) -> list[int]:
+    """Send several requests at one instant; their codes."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [each.result().status_code for each in [threads.submit(call) for call in calls]]
+
+
+def meeting(function: Callable[..., Any], *, after: bool = False) -> Callable[..., Any]:
+    """The function, at which two threads meet before they go on; one that comes alone goes on after a moment.
+
+    :param after: They meet when it has found something out, not before it.
+    """
+    both = Barrier(2)
+
+    def meet() -> None:
+        with suppress(BrokenBarrierError):
+            both.wait(timeout=0.3)
+
+    def met(*of: Any, **more: Any) -> Any:
+        if not after:
+            meet()
+        found = function(*of, **more)
+        if after:
+            meet()
+        return found
+
+    return met
 
 
 def person_id(world: World, name: str) -> str:

@@ -67,6 +67,7 @@ FOR_COMMANDS = {
     "differences that do not count yet: {pending}. Entra may still send them {when}",
     "with its next cycle",
     "within three hours",
+    "why Entra may not have sent that users left: {why}",
     "{doubt}: no user counts as unassigned",
     "{users} is not granted for certain: no value counts as cleared",
     "{leave_dates} is not granted: no leave date counts as cleared",

@@ -5,6 +5,8 @@ import io
 import re
 import zipfile
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 from openpyxl import Workbook
@@ -14,9 +16,10 @@ from werkzeug.test import TestResponse, encode_multipart
 from scim_bridge.domain.certificate import Part
 from scim_bridge.operator import certificate_import
 from scim_bridge.storage.database import Database
+from scim_bridge.web.console import certificate_import as import_page
 from tests.companies import Companies
 from tests.conftest import Clock
-from tests.console.conftest import CONSOLE, SignsIn, Visitor, signed_in
+from tests.console.conftest import CONSOLE, SignsIn, Visitor, at_once, meeting, signed_in
 from tests.world import BRIDGE, World, a_user
 
 SCRIPT = "<script>alert('x')</script>"
@@ -258,3 +261,38 @@ def test_a_file_is_for_one_company(database: Database, clock: Clock):
     with database.read("default") as s:
         rows = s.connection.exec_driver_sql("SELECT tenant FROM certificate_entries").all()
     assert [tuple(row) for row in rows] == [("nord",)]
+
+
+def test_one_file_is_read_at_a_time(kari: Visitor, signs_in: SignsIn, monkeypatch: pytest.MonkeyPatch):
+    """A workbook of a few KiB may hold as much work as a large file: the second one waits."""
+    ola = signs_in(name="Ola")
+    tokens, read = (kari.token(), ola.token()), meeting(import_page.import_upload)
+    inside: list[object] = []
+    most: list[int] = []
+
+    def together(*of: Any, **more: Any) -> Any:
+        inside.append(of)
+        most.append(len(inside))
+        try:
+            return read(*of, **more)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(import_page, "import_upload", together)
+    sent = [
+        partial(each.post, "certificates/import/check", token, file=(io.BytesIO(csv_of(CRANE)), "bevis.csv"))
+        for each, token in zip((kari, ola), tokens, strict=True)
+    ]
+
+    assert at_once(*sent) == [200, 200]
+    assert most == [1, 1]
+
+
+def test_a_file_that_waits_too_long_for_another_one_is_refused(kari: Visitor, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(import_page, "WAIT_SECONDS", 0.01)
+    with import_page._running:
+        answer = checks(kari, csv_of(CRANE))
+        assert answer.status_code == 409
+        assert "Another file is being imported" in answer.text
+
+    assert checks(kari, csv_of(CRANE)).status_code == 200

@@ -3,17 +3,19 @@
 import json
 import logging
 import re
+from functools import partial
 
 import pytest
 
 from scim_bridge.domain.audit import Action
 from scim_bridge.operator.credentials import issue_client
+from scim_bridge.storage.credentials import Tokens
 from scim_bridge.storage.database import Database
 from scim_bridge.web.console.visitors import author_of
 from tests.cli.conftest import DITIO, run_with
 from tests.companies import Companies
 from tests.conftest import Clock
-from tests.console.conftest import CONSOLE, SignsIn, Visitor, signed_in
+from tests.console.conftest import CONSOLE, SignsIn, Visitor, at_once, meeting, signed_in
 from tests.world import BRIDGE, TOKEN, World, a_user
 
 SCRIPT = "<script>alert('x')</script>"
@@ -46,6 +48,25 @@ def audited(world: World, action: Action) -> list[tuple[str | None, str | None, 
         for each in rows
         if each.deed.action is action
     ]
+
+
+def test_a_form_that_is_sent_twice_at_one_instant_issues_one_token(
+    world: World, signs_in: SignsIn, monkeypatch: pytest.MonkeyPatch
+):
+    """A double click: no second token, and no error of ours."""
+    kari = signs_in()
+    form = {"id": the_id(kari), "name": "Entra", "days": "30", "reason": "first day"}
+    # A second client, because one is no two browsers' windows at once.
+    copy = Visitor(world.app.test_client())
+    copy.client.set_cookie("__Host-scim-bridge-console", kari.cookie(), domain="bridge.test", secure=True)
+    token = kari.token()
+    monkeypatch.setattr(Tokens, "add", meeting(Tokens.add))
+
+    assert sorted(at_once(*(partial(each.post, "connect/tokens", token, **form) for each in (kari, copy)))) == [
+        200,
+        409,
+    ]
+    assert len(audited(world, Action.issued)) == 1
 
 
 def test_the_tenant_url_is_there_to_copy(world: World, signs_in: SignsIn):

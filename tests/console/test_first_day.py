@@ -3,19 +3,24 @@
 import re
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 
 import pytest
 
 from scim_bridge.cli.adopt import asked_for
+from scim_bridge.delivery import guard
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Author
 from scim_bridge.domain.drift import Decision, Misfit
+from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import BridgeError
+from scim_bridge.operator import first_day as operator_side
 from scim_bridge.reconcile.asked import Asked
-from scim_bridge.storage.asked import FIND, LINK, AskedRun
+from scim_bridge.storage.asked import FIND, LINK, AskedRun, AskedRuns
 from scim_bridge.storage.pairs import kept_pairs
 from scim_bridge.storage.personal_data import erase_person
-from tests.console.conftest import SignsIn, Visitor, person_id
+from scim_bridge.web.console import first_day as first_day_page
+from tests.console.conftest import SignsIn, Visitor, at_once, meeting, person_id
 from tests.console.test_repair import Ended, deeds, run_of
 from tests.world import World, a_user
 
@@ -103,7 +108,7 @@ def test_the_whole_first_day_in_the_browser(world: World, signs_in: SignsIn, fir
     assert "Link 2 pairs…" in told
 
     pairs = kari.get("first-day/pairs").text
-    answer = kari.post("first-day/link", **form_of(pairs, "run", "count"), **WHY)
+    answer = kari.post("first-day/link", **form_of(pairs, "run", "seen"), **WHY)
     assert answer.headers["Location"] == "/console/default/first-day?done=linking&n=2"
     works(world)
     assert linked(world) == {"1042", "007"}
@@ -123,10 +128,47 @@ def test_the_whole_first_day_in_the_browser(world: World, signs_in: SignsIn, fir
     assert world.employee("1050").first_name == "Siv"
     assert following(kari.get("first-day").text) == "Repair the plan that you read"
     confirm = kari.get(f"drift/{plan}/repair?all=1").text
-    kari.post(f"drift/{plan}/approved", **form_of(confirm, "count", "all"), **WHY)
+    kari.post(f"drift/{plan}/approved", **form_of(confirm, "seen", "all"), **WHY)
     works(world)
     assert world.employee("1042").work_title == "Formann"
     assert world.employee("007").last_name == "Ås"
+
+
+def test_who_will_be_created_is_named_before_deliveries_are_resumed(
+    world: World, signs_in: SignsIn, first_day: None, monkeypatch: pytest.MonkeyPatch
+):
+    """Siv is new. Ola is disputed, and Kari has a pair: they are not created. So says the command `adopt`, too."""
+    kari = signs_in()
+    assert "Look for pairs first, to see here who will be created" in kari.get("first-day").text
+    looks(world, kari)
+
+    told = kari.get("first-day").text
+    resume = told[told.index("<h2>Resume deliveries") :]
+    assert SIV in resume
+    assert resume.index(SIV) < resume.index("<button")
+    assert OLA not in told
+    assert KARI not in told
+    assert SIV in signs_in("viewer").get("first-day").text
+    assert world.sent() == []
+
+    monkeypatch.setattr(first_day_page, "MOST", 0)
+    assert "<code>scim-bridge adopt</code> names all of them" in kari.get("first-day").text
+    monkeypatch.undo()
+    kari.post("resume", **WHY)
+    world.worker.run_until_idle()
+    assert SIV not in kari.get("first-day").text
+    assert [body["employeeNumber"] for method, _, body in world.sent() if method == "POST"] == ["1050"]
+
+
+def test_no_one_is_named_who_will_not_be_created(world: World, signs_in: SignsIn, first_day: None):
+    kari = signs_in()
+    with world.database.write("default") as s:
+        guard.set_hands_off(s, SIV, HandsOff(None))
+    looks(world, kari)
+
+    told = kari.get("first-day").text
+    assert "No one will be created" in told
+    assert SIV not in told
 
 
 def test_the_pairs_show_both_sides(world: World, signs_in: SignsIn, first_day: None):
@@ -156,7 +198,7 @@ def test_a_viewer_sees_the_pairs_without_birth_dates_and_decides_nothing(
     assert "<button" not in told[told.index("<main") :]
     assert "<form" not in (page := viewer.get("first-day").text)[page.index("<main") :]
     for path in ("find", "decide", "link"):
-        form = {**decision, "decision": "link", "count": "1", **WHY}
+        form = {**decision, "decision": "link", "seen": "1", **WHY}
         assert viewer.post(f"first-day/{path}", **form).status_code == 403
     with world.database.read("default") as s:
         assert s.asked.all() == []
@@ -169,7 +211,7 @@ def test_who_is_decided_to_be_another_person_is_not_linked(world: World, signs_i
     told = kari.get("first-day/pairs").text
     assert "two people" in told
 
-    kari.post("first-day/link", **form_of(told, "run", "count"), **WHY)
+    kari.post("first-day/link", **form_of(told, "run", "seen"), **WHY)
     works(world)
 
     assert linked(world) == {"1042"}
@@ -183,7 +225,7 @@ def test_what_is_no_longer_true_is_not_linked(world: World, signs_in: SignsIn, f
     kari = signs_in()
     pairs = looks(world, kari)
     kari.post("first-day/decide", **form_of(pairs, "run", "number", "user"), decision="link")
-    form = form_of(kari.get("first-day/pairs").text, "run", "count")
+    form = form_of(kari.get("first-day/pairs").text, "run", "seen")
     del world.ditio.company.employees["007"]
 
     kari.post("first-day/link", **form, **WHY)
@@ -198,14 +240,14 @@ def test_what_is_no_longer_true_is_not_linked(world: World, signs_in: SignsIn, f
 
 def test_pairs_that_were_not_seen_are_not_linked(world: World, signs_in: SignsIn, first_day: None):
     kari = signs_in()
-    seen = form_of(looks(world, kari), "run", "count")
+    seen = form_of(looks(world, kari), "run", "seen")
     looks(world, kari)
 
     answer = kari.post("first-day/link", **seen, **WHY)
     assert answer.status_code == 409
     assert "not those that you saw" in answer.text
-    now = form_of(kari.get("first-day/pairs").text, "run", "count")
-    assert kari.post("first-day/link", run=now["run"], count="9", **WHY).status_code == 409
+    now = form_of(kari.get("first-day/pairs").text, "run", "seen")
+    assert kari.post("first-day/link", run=now["run"], seen="9", **WHY).status_code == 409
     assert kari.post("first-day/link", **now).status_code == 400
     with world.database.read("default") as s:
         assert s.asked.all() == []
@@ -214,8 +256,9 @@ def test_pairs_that_were_not_seen_are_not_linked(world: World, signs_in: SignsIn
 def test_a_pair_that_became_exact_after_it_was_shown_is_not_linked(world: World, signs_in: SignsIn, first_day: None):
     """Ola was disputed, and no one decided. By now his phone agrees with Ditio's: that is shown before it is linked."""
     kari = signs_in()
-    seen = form_of(looks(world, kari), "run", "count")
-    assert seen["count"] == "1"
+    pairs = looks(world, kari)
+    seen = form_of(pairs, "run", "seen")
+    assert "Link 1 pair<" in pairs
     world.ditio.company.employees["007"].phone = "+4741000007"
 
     kari.post("first-day/link", **seen, **WHY)
@@ -224,7 +267,7 @@ def test_a_pair_that_became_exact_after_it_was_shown_is_not_linked(world: World,
     assert linked(world) == {"1042"}
     told = kari.get("first-day/pairs").text
     assert OLA in told[told.index('id="link"') :]
-    kari.post("first-day/link", **form_of(told, "run", "count"), **WHY)
+    kari.post("first-day/link", **form_of(told, "run", "seen"), **WHY)
     works(world)
     assert linked(world) == {"1042", "007"}
 
@@ -232,7 +275,7 @@ def test_a_pair_that_became_exact_after_it_was_shown_is_not_linked(world: World,
 def test_pairs_that_are_gone_are_not_linked(world: World, signs_in: SignsIn, first_day: None):
     """No worker came for two days, and a run has removed what was decided."""
     kari = signs_in()
-    kari.post("first-day/link", **form_of(looks(world, kari), "run", "count"), **WHY)
+    kari.post("first-day/link", **form_of(looks(world, kari), "run", "seen"), **WHY)
     world.clock.passes(days=2)
     run_of(world, AskedRun("compare", "Kari", None, is_running=True))
 
@@ -248,13 +291,75 @@ def test_one_thing_at_a_time(world: World, signs_in: SignsIn, first_day: None):
     kari.post("first-day/find")
 
     told = kari.get("first-day")
-    assert told.headers["Refresh"] == "3; url=/console/default/first-day"
+    assert told.headers["Refresh"] == "3; url=/console/default/first-day?refresh=auto"
     assert "It is asked for by Kari" in told.text
     decision = {**form_of(pairs, "run", "number", "user"), "decision": "link"}
-    for path, form in (("find", {}), ("link", {**form_of(pairs, "run", "count"), **WHY}), ("decide", decision)):
+    for path, form in (("find", {}), ("link", {**form_of(pairs, "run", "seen"), **WHY}), ("decide", decision)):
         answer = kari.post(f"first-day/{path}", **form)
         assert answer.status_code == 409
         assert "wait until that has ended" in answer.text
+
+
+def test_of_two_who_find_and_link_at_one_instant_one_is_refused(
+    world: World, signs_in: SignsIn, first_day: None, monkeypatch: pytest.MonkeyPatch
+):
+    kari, ola = signs_in(), signs_in(name="Ola")
+    form = {**form_of(looks(world, kari), "run", "seen"), **WHY}
+    finds = partial(kari.post, "first-day/find", kari.token())
+    links = partial(ola.post, "first-day/link", ola.token(), **form)
+    monkeypatch.setattr(AskedRuns, "ask", meeting(AskedRuns.ask))
+
+    assert sorted(at_once(finds, links)) == [303, 409]
+    with world.database.read("default") as s:
+        assert len(s.asked.all()) == 1
+
+
+def test_what_is_decided_while_it_is_linked_is_not_overlooked(
+    world: World, signs_in: SignsIn, first_day: None, monkeypatch: pytest.MonkeyPatch
+):
+    """One pair was exact when one administrator had the pairs linked, and the other one decides a second pair."""
+    kari, ola = signs_in(), signs_in(name="Ola")
+    pairs = looks(world, kari)
+    decision = {**form_of(pairs, "run", "number", "user"), "decision": "link"}
+    decides = partial(kari.post, "first-day/decide", kari.token(), **decision)
+    links = partial(ola.post, "first-day/link", ola.token(), **form_of(pairs, "run", "seen"), **WHY)
+    monkeypatch.setattr(operator_side, "_asked", meeting(operator_side._asked, after=True))
+
+    assert sorted(at_once(decides, links)) == [303, 409]
+
+
+@pytest.mark.parametrize("decision", ["link", "skip"])
+def test_a_decision_that_is_sent_twice_is_stored_once(world: World, signs_in: SignsIn, first_day: None, decision: str):
+    """A browser shows the answer to the second click."""
+    kari = signs_in()
+    form = {**form_of(looks(world, kari), "run", "number", "user"), "decision": decision}
+
+    assert [kari.post("first-day/decide", **form).status_code for _ in range(2)] == [303, 303]
+    with world.database.read("default") as s:
+        kept = kept_pairs(s)
+        assert kept is not None
+        assert len(s.pairs(kept.run_id).decided()) == 1
+    other = {"link": "skip", "skip": "link"}[decision]
+    assert kari.post("first-day/decide", **{**form, "decision": other}).status_code == 409
+
+
+def test_other_pairs_than_those_that_were_seen_are_not_linked_though_they_are_as_many(
+    world: World, signs_in: SignsIn, first_day: None
+):
+    """Kari's pair is disputed by now, and Ola's was decided meanwhile: so one pair is exact as before, and another."""
+    kari = signs_in()
+    pairs = looks(world, kari)
+    seen, decision = form_of(pairs, "run", "seen"), form_of(pairs, "run", "number", "user")
+    with world.database.write("default") as s:
+        (exact,) = s.pairs(seen["run"]).exact()
+        s.pairs(seen["run"]).dispute(exact, "another user has this phone")
+    assert signs_in(name="Ola").post("first-day/decide", **decision, decision="link").status_code == 303
+    assert "Link 1 pair<" in kari.get("first-day/pairs").text
+
+    answer = kari.post("first-day/link", **seen, **WHY)
+
+    assert answer.status_code == 409
+    assert "not those that you saw" in answer.text
 
 
 FORGED = [
@@ -330,7 +435,7 @@ def test_pairs_are_kept_for_no_more_than_a_day_though_no_run_follows(world: Worl
 
 def test_what_ditio_showed_of_an_erased_person_goes_with_them(world: World, signs_in: SignsIn, first_day: None):
     kari = signs_in()
-    kari.post("first-day/link", **form_of(looks(world, kari), "run", "count"), **WHY)
+    kari.post("first-day/link", **form_of(looks(world, kari), "run", "seen"), **WHY)
     works(world)
     with world.database.write("default") as s:
         kept, record = kept_pairs(s), s.people.find(KARI)
@@ -347,7 +452,7 @@ def test_a_run_that_fails_keeps_what_was_kept_before(world: World, signs_in: Sig
     looks(world, kari)
     with world.database.read("default") as s:
         before = kept_pairs(s)
-    kari.post("first-day/link", **form_of(kari.get("first-day/pairs").text, "run", "count"), **WHY)
+    kari.post("first-day/link", **form_of(kari.get("first-day/pairs").text, "run", "seen"), **WHY)
     works(world)
     with world.database.read("default") as s:
         kept = kept_pairs(s)

@@ -24,6 +24,21 @@ def world(database: Database, clock: Clock) -> World:
     return World(database, clock, settings=SETTINGS)
 
 
+@pytest.mark.parametrize("back", ["", "first_day"])
+def test_why_deliveries_were_paused_and_resumed_is_in_the_audit_trail(world: World, signs_in: SignsIn, back: str):
+    kari = signs_in()
+    kari.post("pause", reason="the payroll run", back=back)
+    assert kari.post("resume", back=back).status_code == 400
+    kari.post("resume", reason="the payroll is done", back=back)
+
+    with world.database.read("default") as s:
+        rows = [row.deed for row in s.audit.page(since=None, until=None) if row.deed.resource_type == "outbox"]
+    assert [(each.action, each.detail) for each in rows] == [
+        ("paused", "the payroll run"),
+        ("resumed", "the payroll is done"),
+    ]
+
+
 @pytest.mark.parametrize("is_paused", [False, True])
 def test_the_figures_are_those_of_the_command(
     world: World, signs_in: SignsIn, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_paused: bool

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from scim_bridge.reconcile.asked import Asked
 from scim_bridge.reconcile.report import Report, Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.asked import AskedRun
+from scim_bridge.storage.asked import AskedRun, AskedRuns
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.plans import APPROVED, blank_person
 from scim_bridge.storage.runs import ProcessKind, beat
@@ -23,7 +24,7 @@ from scim_bridge.tenant import Tenant
 from tests.companies import Companies
 from tests.conftest import Clock
 from tests.console.company import person
-from tests.console.conftest import CONSOLE, SignsIn, Visitor, person_id, signed_in
+from tests.console.conftest import CONSOLE, SignsIn, Visitor, at_once, meeting, person_id, signed_in
 from tests.console.test_drift import compared, store
 from tests.graph.story import EntraWorld
 from tests.scenarios.test_certificate_drift import a_company
@@ -233,7 +234,7 @@ def test_how_far_it_is_can_be_seen_without_a_script(world: World, signs_in: Sign
     kari = signs_in()
     told = kari.get(approves(kari, plan).headers["Location"])
 
-    assert told.headers["Refresh"] == f"3; url=/console/default/drift/{plan}/progress"
+    assert told.headers["Refresh"] == f"3; url=/console/default/drift/{plan}/progress?refresh=auto"
     assert '<progress id="bar" max="3" value="0">' in told.text
     assert "No process runs that would do it" in told.text
     with world.database.write("default") as s:
@@ -273,6 +274,29 @@ def test_a_second_approval_is_refused_while_one_goes_on(world: World, signs_in: 
     assert len(deeds(world)) == 1
 
 
+@pytest.mark.parametrize("is_same", [True, False], ids=["one plan", "two plans"])
+def test_of_two_who_approve_at_one_instant_one_is_refused(
+    world: World, signs_in: SignsIn, plan: str, is_same: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Each alone is under the limits of the guard, and both together may be over them."""
+    plans = (plan, plan if is_same else compared(world).run.id)
+    kari, ola = signs_in(), signs_in(name="Ola")
+    chosen = [f"who={position(world, each, number)}" for each, number in zip(plans, ("1001", "1002"), strict=True)]
+    kari_sends, ola_sends = (
+        partial(visitor.post, f"drift/{each}/approved", visitor.token(), **confirmed(visitor, each, who), **WHY)
+        for visitor, each, who in zip((kari, ola), plans, chosen, strict=True)
+    )
+    monkeypatch.setattr(AskedRuns, "ask", meeting(AskedRuns.ask))
+
+    assert sorted(at_once(kari_sends, ola_sends)) == [303, 409]
+
+    with world.database.read("default") as s:
+        assert len(s.asked.all()) == 1
+        assert sum(len(s.plan(each).approved()) for each in {*plans}) == 1
+    works(world)
+    assert titles(world, "1001", "1002", "1003").count("Sjef") == 2
+
+
 def test_what_was_not_seen_is_not_approved(world: World, signs_in: SignsIn, plan: str):
     """Two operators read the same plan: the second one is told that it is no longer what they saw."""
     kari, ola = signs_in(), signs_in(name="Ola")
@@ -289,13 +313,13 @@ def test_what_was_not_seen_is_not_approved(world: World, signs_in: SignsIn, plan
 
 
 FORGED: dict[str, tuple[dict[str, object], int]] = {
-    "no reason": ({"all": "1", "count": 3, "reason": ""}, 400),
-    "no one": ({"count": 3}, 400),
-    "no number": ({"who": ["x", "' OR 1=1", "\0"], "count": 3}, 400),
-    "not in the plan": ({"who": ["999", "-1"], "count": 0}, 409),
-    "another count": ({"all": "1", "count": 2}, 409),
-    "no count": ({"all": "1"}, 409),
-    "an unknown kind is all of them": ({"all": "1", "kind": "nonsense", "count": 2}, 409),
+    "no reason": ({"all": "1", "seen": "others", "reason": ""}, 400),
+    "no one": ({"seen": "others"}, 400),
+    "no number": ({"who": ["x", "' OR 1=1", "\0"], "seen": "others"}, 400),
+    "not in the plan": ({"who": ["999", "-1"], "seen": "others"}, 409),
+    "other rows": ({"all": "1", "seen": "others"}, 409),
+    "none seen": ({"all": "1"}, 409),
+    "an unknown kind is all of them": ({"all": "1", "kind": "nonsense", "seen": "others"}, 409),
 }
 
 
@@ -320,7 +344,7 @@ def test_what_is_only_listed_is_never_approved(world: World, signs_in: SignsIn):
 
     assert "Nothing of this can be repaired" in kari.get("drift/a-plan/repair?all=1").text
     for who in ({"all": "1"}, {"who": ["0", "1", "2"]}):
-        assert kari.post("drift/a-plan/approved", **who, **WHY, count=0).status_code == 409
+        assert kari.post("drift/a-plan/approved", **who, **WHY, seen="others").status_code == 409
     assert 'name="who"' not in kari.get("drift/a-plan").text
 
 
@@ -328,7 +352,7 @@ def test_what_is_only_listed_is_never_approved(world: World, signs_in: SignsIn):
 def test_a_viewer_approves_nothing(world: World, signs_in: SignsIn, plan: str, page: str):
     viewer = signs_in("viewer")
 
-    assert viewer.post(f"drift/{plan}/{page}", all="1", count=3, **WHY).status_code == 403
+    assert viewer.post(f"drift/{plan}/{page}", all="1", seen="others", **WHY).status_code == 403
     assert viewer.get(f"drift/{plan}/repair?all=1").status_code == 403
     assert viewer.get(f"drift/{plan}/progress").status_code == 200
     told = viewer.get(f"drift/{plan}").text
@@ -351,7 +375,7 @@ def test_the_plan_of_another_company_is_not_there(database: Database, clock: Clo
     for path in ("drift/theirs/repair?all=1", "drift/theirs/progress", "/console/default/drift/theirs/repair?all=1"):
         assert kari.get(path).status_code == 404
     for path in ("drift/theirs/approved", "drift/theirs/stopped", "/console/default/drift/theirs/approved"):
-        assert kari.post(path, all="1", count=1, **WHY).status_code == 404
+        assert kari.post(path, all="1", seen="others", **WHY).status_code == 404
     with database.read("default") as s:
         assert (s.plan("theirs").approved(), s.asked.all()) == (frozenset(), [])
 
@@ -363,7 +387,7 @@ def test_a_plan_that_is_not_there_is_404(world: World, signs_in: SignsIn, plan: 
     assert kari.get(f"drift/{plan}/repair?all=1").status_code == 404
     assert kari.get(f"drift/{plan}/progress").status_code == 404
     for page in ("approved", "stopped"):
-        assert kari.post(f"drift/{plan}/{page}", all="1", count=1, **WHY).status_code == 404
+        assert kari.post(f"drift/{plan}/{page}", all="1", seen="others", **WHY).status_code == 404
 
 
 # The guard
@@ -459,6 +483,88 @@ def test_what_entra_showed_is_believed_once_it_is_confirmed(database: Database, 
     works(entra)
 
     assert "assigned users" not in str(entra.compares().stopped)
+
+
+@pytest.fixture
+def unsure(database: Database, clock: Clock) -> EntraWorld:
+    """Entra has far fewer assignments than before, and no one differs from Ditio: the plan is stopped, and empty."""
+    entra = EntraWorld(database, clock, settings=CONSOLE)
+    users = entra.hires(5)
+    entra.compares()
+    for user in users[:3]:
+        user.assigned = False
+        entra.entra.overlook(user.object_id)
+    entra.clock.passes(hours=1)
+    return entra
+
+
+def test_a_stopped_plan_without_anything_to_repair_can_be_confirmed(unsure: EntraWorld):
+    """Otherwise each run after it would be stopped, too."""
+    stopped = unsure.compares()
+    assert "assigned users, fewer than half" in str(stopped.stopped)
+    path, kari = f"drift/{stopped.run.id}", signed_in(unsure)
+    assert "Confirm what was shown…" in kari.get(path).text
+    told = kari.get(f"{path}/repair?all=1").text
+    assert "Confirm what was shown?" in told
+    assert 'name="force" value="yes" required' in told
+    lacking: list[dict[str, str]] = [{"reason": ""}, {"force": ""}, {"seen": "others"}]
+    for each in lacking:
+        assert approves(kari, stopped.run.id, **{"force": "yes", **each}).status_code in (400, 409)
+    unsure.clock.passes(minutes=5)
+    last = unsure.compares()
+    assert "assigned users" in str(last.stopped)
+
+    answer = approves(kari, last.run.id, force="yes")
+
+    assert answer.headers["Location"] == "/console/default/drift?done=confirmed&n=0"
+    assert deeds(unsure) == [("applied", "Kari", "agreed with payroll")]
+    with unsure.database.read("default") as s:
+        assert s.asked.all() == []
+    assert "assigned users" not in str(unsure.compares().stopped)
+
+
+def test_a_stopped_plan_is_not_confirmed_once_a_later_one_tells_more(unsure: EntraWorld):
+    """A form that was left open over night confirms nothing about what was shown since."""
+    stopped = unsure.compares()
+    kari = signed_in(unsure)
+    form = {**confirmed(kari, stopped.run.id), "force": "yes"}
+    unsure.clock.passes(minutes=5)
+    unsure.compares()
+
+    assert kari.post(f"drift/{stopped.run.id}/approved", **form, **WHY).status_code == 409
+    told = kari.get(f"drift/{stopped.run.id}").text
+    assert "Nothing of this can be repaired or confirmed" in told
+    assert deeds(unsure) == []
+
+
+def test_what_entra_showed_since_stays_the_measure_when_an_older_plan_is_repaired(unsure: EntraWorld):
+    """The older plan was stopped, too; by now a later read is believed, and the next one is measured by that."""
+    unsure.employee("3004").work_title = "Sjef"
+    older, kari = unsure.compares(), signed_in(unsure)
+    unsure.clock.passes(minutes=5)
+    last = unsure.compares()
+    approves(kari, last.run.id, force="yes")
+    works(unsure)
+    assert "assigned users" not in str(unsure.compares().stopped)
+    with unsure.database.read("default") as s:
+        marked = s.entra.marked()
+        assert marked is not None
+        assert marked.assigned == 2
+
+    assert approves(kari, older.run.id, force="yes").status_code == 303
+
+    with unsure.database.read("default") as s:
+        assert s.entra.marked() == marked
+
+
+def test_a_viewer_confirms_nothing(unsure: EntraWorld):
+    stopped = unsure.compares()
+    viewer = signed_in(unsure, "viewer")
+
+    assert "Confirm what was shown…" not in viewer.get(f"drift/{stopped.run.id}").text
+    assert (
+        viewer.post(f"drift/{stopped.run.id}/approved", all="1", seen="others", force="yes", **WHY).status_code == 403
+    )
 
 
 # What happens in between

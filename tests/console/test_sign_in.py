@@ -1,12 +1,17 @@
 """Signing in to the console by a link, the session that follows, and how it ends."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from scim_bridge.domain.audit import Role
+from scim_bridge.domain.drift import Cause, Drift, Kind
+from scim_bridge.domain.person import PersonId
+from scim_bridge.storage.asked import FIND, REPAIR
 from tests.conftest import Clock
 from tests.console.conftest import SignsIn, Visitor, link, signed_in
+from tests.console.test_drift import store
 from tests.world import BRIDGE, World, a_user
 
 
@@ -75,6 +80,25 @@ def test_a_session_ends_after_half_an_hour_without_a_page(world: World, signs_in
     clock.passes(minutes=31)
 
     assert kari.get().status_code == 303
+
+
+@pytest.mark.parametrize("page", ["first-day", "drift/a-plan/progress"])
+def test_a_page_that_is_loaded_again_by_itself_keeps_no_session_alive(
+    world: World, signs_in: SignsIn, clock: Clock, page: str
+):
+    """The page of a repair was left open over lunch; only a person's own requests are use."""
+    store(world, Drift(Kind.field, Cause.edited_in_ditio, "1", "u", "workTitle", person_id=PersonId("p")))
+    kari = signs_in()
+    with world.database.write("default") as s:
+        s.asked.ask(FIND, "Kari")
+        s.asked.ask(f"{REPAIR}a-plan", "Kari")
+    (again,) = re.findall(r"url=(\S+)", kari.get(page).headers["Refresh"])
+    for _ in range(3):
+        clock.passes(minutes=9)
+        assert kari.get(again).status_code == 200
+    clock.passes(minutes=4)
+
+    assert kari.get(again).status_code == kari.get(page).status_code == 303
 
 
 def test_a_session_ends_after_a_day_at_work_though_it_is_used(world: World, signs_in: SignsIn, clock: Clock):

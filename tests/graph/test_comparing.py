@@ -38,6 +38,26 @@ def test_nothing_differs_where_entra_sent_everything(world: EntraWorld):
 # -- left-without-notice -----------------------------------------------------
 
 
+def test_what_keeps_entra_from_sending_leavers_is_named_beside_them(world: EntraWorld):
+    """By two settings of Entra, as the job shows them; without a leaver they explain nothing."""
+    kari, _ = world.hires(2)
+    world.entra.job.skip_out_of_scope_deletions = True
+    world.entra.job.mappings["active"] = AttributeMapping("active", expression='"True"')
+    assert "SkipOutOfScopeDeletions" not in str(world.compares().notes)
+    kari.assigned = False
+    world.cycle_passes()
+    assert world.user(kari)["active"] is True
+
+    (row,) = world.looks()
+
+    assert row.cause is Cause.unassigned
+    told = str(world.compares().notes)
+    assert "SkipOutOfScopeDeletions" in told
+    assert "`active` does not come from IsSoftDeleted" in told
+    world.entra.job.skip_out_of_scope_deletions = False
+    assert "SkipOutOfScopeDeletions" not in str(world.compares().notes)
+
+
 def test_a_user_who_is_unassigned_without_notice_is_found_and_repaired(world: EntraWorld):
     """The event is lost: Entra never says it, and the login stays open."""
     kari, ola = world.hires(2)

@@ -15,6 +15,7 @@ from scim_bridge.storage.admin_tables import entra_people
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.graph.story import EntraWorld, person
+from tests.graph.test_no_harm import made_again
 
 GROUP, INNER = "bbbbbbbb-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000003"
 
@@ -178,3 +179,25 @@ def test_values_that_may_not_be_read_leave_no_one_out(world: EntraWorld):
     world.graph.access.revoke_tokens()
 
     assert world.looks() == []
+
+
+@pytest.mark.parametrize("is_assigned", [True, False])
+def test_a_user_made_anew_is_not_ended(world: EntraWorld, is_assigned: bool):
+    """No mark tells what changed since the last read; one who is not assigned will never be sent as the same person."""
+    kari, _ = world.hires(2)
+    world.compares()
+    kari.soft_deleted = True
+    world.entra.overlook(kari.object_id)
+    world.looks()
+    with world.database.read("default") as s:
+        marked = s.entra.marked()
+    assert marked is not None
+    assert marked.delta_link is None
+    again = made_again("another name")
+    again.assigned = is_assigned
+    world.entra.directory.add(again)
+
+    report = world.repairs()
+
+    assert report.applied == (0 if is_assigned else 1)
+    assert world.employee("3000").disabled is not is_assigned

@@ -2,12 +2,14 @@
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from threading import Lock
 
 from flask import request
 from werkzeug.exceptions import BadRequest
 
+from scim_bridge.errors import BridgeError
 from scim_bridge.operator.certificate_import import MOST_BYTES as MOST_FILE_BYTES
-from scim_bridge.operator.certificate_import import MOST_LINES, Upload, import_upload
+from scim_bridge.operator.certificate_import import MOST_LINES, Import, Upload, import_upload
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
 
@@ -15,6 +17,12 @@ MOST_BYTES = MOST_FILE_BYTES * 4 // 3 + 16 * 1024
 """Of a form: the file as text, and the other fields."""
 
 LONGEST_NAME = 100
+
+WAIT_SECONDS = 10.0
+"""How long an import waits for another one; its own limits of size and lines keep it shorter than that."""
+
+_running = Lock()
+"""One import at a time in each process: a workbook of a few KiB may hold as much work as a large file."""
 
 
 def show(place: Place) -> str:
@@ -31,7 +39,7 @@ def check(place: Place) -> str:
     if sent is None or not sent.filename:
         raise BadRequest(gettext("Choose a file first."))
     upload = Upload(_plain(sent.filename), sent.stream.read(MOST_FILE_BYTES + 1))
-    found = import_upload(place.tenant, place.author(), upload, applies=False)
+    found = _import(place, upload, applies=False)
     return _page(place, found=found, name=upload.name, content=urlsafe_b64encode(upload.content).decode())
 
 
@@ -44,8 +52,18 @@ def apply(place: Place) -> str:
     if not content:
         raise BadRequest(gettext("Choose a file first."))
     upload = Upload(_plain(request.form.get("name", "")), content)
-    found = import_upload(place.tenant, place.author(), upload, applies=True)
+    found = _import(place, upload, applies=True)
     return _page(place, found=found, name=upload.name, is_done=True)
+
+
+def _import(place: Place, upload: Upload, *, applies: bool) -> Import:
+    """Import a file, or check it, when no other one is. :raises BridgeError: others take too long."""
+    if not _running.acquire(timeout=WAIT_SECONDS):
+        raise BridgeError(gettext("Another file is being imported: try again in half a minute."))
+    try:
+        return import_upload(place.tenant, place.author(), upload, applies=applies)
+    finally:
+        _running.release()
 
 
 def _page(place: Place, **shown: object) -> str:

@@ -65,7 +65,8 @@ SENTENCES: Mapping[str, str] = {
 
 NO_PLAN = "There is no such plan, its run failed, or its rows were removed after RECONCILE__KEEP_DAYS."
 
-LARGEST_SKIP = 10**7
+MOST_ROWS = 10**7
+"""No plan has as many rows; a larger position would not fit into the database."""
 
 
 def show(place: Place) -> str:
@@ -90,12 +91,13 @@ def show_plan(place: Place, plan: str) -> str:
     """Show a stored plan, or the differences of one kind in it."""
     asked = request.args.get("kind", "")
     kind = Kind(asked) if asked in set(Kind) else None
-    skip = min(max(request.args.get("skip", type=int) or 0, 0), LARGEST_SKIP)
+    skip = min(max(request.args.get("skip", type=int) or 0, 0), MOST_ROWS)
     try:
         with place.tenant.read() as s:
             report = report_of(s, plan.replace("\0", ""))
             found = plan_page(s, report.run.id, kind, skip=skip)
             approved, going_on = s.plan(report.run.id).approved(), repair.repair_of(s)
+            confirms = not found.left and not report.outcomes and repair.may_be_confirmed(s, report.run)
     except errors.NotFound as error:
         raise NotFound(gettext(NO_PLAN)) from error
     return place.render(
@@ -107,6 +109,7 @@ def show_plan(place: Place, plan: str) -> str:
         skip=skip,
         approved=approved,
         going_on=going_on,
+        confirms=confirms,
         can_choose=place.is_operator and going_on is None,
         may_be_chosen=lambda rows: any(
             row.may_be_repaired(reviewed=True) and report.outcomes.get(row.position, "") is not None for row in rows

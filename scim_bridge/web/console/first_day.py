@@ -1,6 +1,7 @@
 """The pages of the first day: the steps in their order, the pairs with both sides, and what is decided about them."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from flask import request
 from werkzeug.exceptions import BadRequest
@@ -15,8 +16,13 @@ from scim_bridge.storage.database import Session
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import REFRESH_SECONDS, Place
 
+T = TypeVar("T")
+
 MOST = 100
 """How many pairs of each sort a page shows. The next ones follow as those are decided."""
+
+AMONG = 2000
+"""At how many people without an employee the page looks, to name those who will be created."""
 
 SHOWN = (*SIDES, Field.department)
 """What is shown of both sides of a disputed pair."""
@@ -26,7 +32,18 @@ def show(place: Place) -> Response:
     """Show the steps, and which is next. While a worker is at one, the browser asks again by itself."""
     with place.tenant.read() as s:
         found = first_day.first_day(s, paused_by_setting=place.settings.delivery.paused)
-    page = place.render("first_day.html", found=found, steps=STEPS, seconds=REFRESH_SECONDS)
+    # Before the button that creates them; not each time that the page loads itself.
+    is_asked = found.paused and not found.goes_on and found.kept is not None
+    newcomers = first_day.newcomers(place.tenant, most=MOST + 1, among=AMONG) if is_asked else None
+    page = place.render(
+        "first_day.html",
+        found=found,
+        steps=STEPS,
+        seconds=REFRESH_SECONDS,
+        newcomers=newcomers,
+        most=MOST,
+        among=AMONG,
+    )
     return place.refreshed(page, "first_day", found.goes_on)
 
 
@@ -56,24 +73,21 @@ def decide(place: Place) -> Response:
     form = {name: request.form.get(name, "").replace("\0", "") for name in ("run", "number", "user", "decision")}
     if form["decision"] not in ("link", "skip"):
         raise BadRequest
-    is_link = form["decision"] == "link"
-    try:
-        first_day.decide(place.tenant, form["run"], EmployeeNumber(form["number"]), form["user"], is_link=is_link)
-    except NotNow as error:
-        raise BridgeError(gettext(str(error))) from error
+    pair, is_link = (form["run"], EmployeeNumber(form["number"]), form["user"]), form["decision"] == "link"
+    _now_or_never(place, lambda s: first_day.decide(s, place.tenant, *pair, is_link=is_link))
     return place.done("decided", 0, "first_day_pairs")
 
 
 def link(place: Place) -> Response:
     """Ask for a run that links the exact pairs, and those decided so."""
     why, run_id = place.reason(), request.form.get("run", "").replace("\0", "")
-    count = request.form.get("count", type=int) or 0
-    _now_or_never(place, lambda s: first_day.ask_to_link(s, place.author(), run_id=run_id, count=count, why=why))
+    seen = request.form.get("seen", "")
+    count = _now_or_never(place, lambda s: first_day.ask_to_link(s, place.author(), run_id=run_id, seen=seen, why=why))
     return place.done("linking", count, "first_day")
 
 
-def _now_or_never(place: Place, work: Callable[[Session], None]) -> None:
+def _now_or_never(place: Place, work: Callable[[Session], T]) -> T:
     try:
-        place.tenant.transact(work)
+        return place.tenant.transact(work)
     except NotNow as error:
         raise BridgeError(gettext(str(error))) from error

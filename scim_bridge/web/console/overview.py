@@ -60,7 +60,8 @@ def resume(place: Place) -> Response:
         raise BridgeError(
             gettext("The setting DELIVERY__PAUSED pauses deliveries: remove it, and restart the servers.")
         )
-    count = place.tenant.transact(lambda s: actions.resume(s, place.author()))
+    why = place.reason()
+    count = place.tenant.transact(lambda s: actions.resume(s, place.author(), why=why))
     count += take_up_all(place.tenant.database, place.tenant.name)
     return place.done("continued", count, _back())
 

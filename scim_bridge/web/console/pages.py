@@ -68,7 +68,7 @@ PAGES: tuple[Page, ...] = (
     Page("waiting_cause", "waiting/<state>/<reason>", waiting.show_cause, section="waiting"),
     Page("waiting_retry", "waiting/retry", waiting.retry, section="waiting", is_form=True),
     Page("waiting_decide", "waiting/decide", waiting.confirm, section="waiting", needs_operator=True),
-    Page("waiting_decided", "waiting/decided", waiting.decide, section="waiting", is_form=True),
+    Page("waiting_decided", "waiting/decided", waiting.decide, section="waiting", is_form=True, most_bytes=1024 * 1024),
     Page("drift", "drift", drift.show, title="Drift"),
     Page("plan", "drift/<plan>", drift.show_plan, section="drift"),
     Page("plan_repair", "drift/<plan>/repair", repair.confirm, section="drift", needs_operator=True),

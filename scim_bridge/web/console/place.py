@@ -15,7 +15,7 @@ from scim_bridge.storage.console import Access
 from scim_bridge.tenant import Tenant
 from scim_bridge.web.auth import failures
 from scim_bridge.web.console import details, language, words
-from scim_bridge.web.console.visitors import Visitor, author_of
+from scim_bridge.web.console.visitors import BY_ITSELF, Visitor, author_of
 
 LONGEST_REASON = 200
 
@@ -110,11 +110,13 @@ class Place:
     def refreshed(self, page: str, name: str, refreshes: bool, **values: Any) -> Response:
         """Answer with a page that the browser asks for again by itself, without any script, as long as it `refreshes`.
 
+        A page that stays open keeps no session alive by that.
+
         :param name: The page to ask for, with `values` in its path.
         """
         response = Response(page, mimetype="text/html")
         if refreshes:
-            response.headers["Refresh"] = f"{REFRESH_SECONDS}; url={self.url(name, **values)}"
+            response.headers["Refresh"] = f"{REFRESH_SECONDS}; url={self.url(name, **values, refresh=BY_ITSELF)}"
         return response
 
     def done(self, what: str, count: int, page: str, **values: Any) -> Response:

@@ -62,7 +62,7 @@ def approve(place: Place, plan: str) -> Response:
     """Approve the repair that the page before has shown."""
     why = place.reason()
     selection = _selection(request.form)
-    count, force = request.form.get("count", type=int) or 0, request.form.get("force") == "yes"
+    seen, force = request.form.get("seen", ""), request.form.get("force") == "yes"
 
     def work(s: Session) -> int:
         return repair.approve(
@@ -71,7 +71,7 @@ def approve(place: Place, plan: str) -> Response:
             _id(plan),
             selection,
             _limits(place),
-            count=count,
+            seen=seen,
             force=force,
             paused_by_setting=place.settings.delivery.paused,
             why=why,
@@ -83,6 +83,8 @@ def approve(place: Place, plan: str) -> Response:
         raise _no_plan() from error
     except repair.NotApproved as error:
         raise errors.BridgeError(gettext(str(error))) from error
+    if not approved:
+        return place.done("confirmed", 0, "drift")
     return place.done("approved", approved, "plan_progress", plan=plan)
 
 
@@ -121,7 +123,8 @@ def compare(place: Place) -> Response:
 
 def _selection(form: MultiDict[str, str]) -> Selection:
     """Return what a form asks for. :raises BadRequest: it names no one."""
-    people = None if form.get("all") else frozenset(form.getlist("who", type=int))
+    chosen = frozenset(each for each in form.getlist("who", type=int) if 0 <= each < drift.MOST_ROWS)
+    people = None if form.get("all") else chosen
     if people is not None and not people:
         raise BadRequest(gettext("Choose at least one person."))
     kind = form.get("kind", "")

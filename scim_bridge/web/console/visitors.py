@@ -22,6 +22,9 @@ COOKIE = "__Host-scim-bridge-console"
 
 LONGEST_NAME = 100
 
+REFRESH, BY_ITSELF = "refresh", "auto"
+"""The parameter of a page that the browser asks for again by itself: that is no use of the session."""
+
 
 def derived(secret: str, purpose: str) -> str:
     """Return a text that only the owner of a secret can know, for one purpose; it reveals nothing of the secret."""
@@ -79,7 +82,8 @@ class Visitors:
             companies, now = access_of(s, self.tenants, secret), s.now
         if not companies:
             return None
-        if any(now - each.last_used_at >= USE_EVERY for each in companies.values()):
+        is_used = request.args.get(REFRESH) != BY_ITSELF
+        if is_used and any(now - each.last_used_at >= USE_EVERY for each in companies.values()):
             self._note_use(secret, companies)
         return Visitor(secret, companies)
 

@@ -10,8 +10,10 @@ from werkzeug.wrappers import Response
 from scim_bridge.domain.audit import Action
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import PersonId
+from scim_bridge.errors import BridgeError
 from scim_bridge.operator import actions
-from scim_bridge.operator.waiting import Waiting, guarded, is_paused, refused, waiting
+from scim_bridge.operator.waiting import Waiting, guarded, is_as_seen, is_paused, refused, waiting
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.outbox import RETRIED, Cause
 from scim_bridge.storage.refusals import REFUSED
 from scim_bridge.web.console.language import gettext
@@ -112,20 +114,25 @@ def confirm(place: Place) -> str:
 
 
 def decide(place: Place) -> Response:
-    """Release or withdraw the held changes of the people who were named, and of no others."""
-    decision, why, named = request.form.get("decision", ""), place.reason(), _named()
+    """Release or withdraw the held changes of the people who were named, as they were seen, and no others."""
+    decision, why = request.form.get("decision", ""), place.reason()
+    seen = {PersonId(who): what for who, _, what in (each.partition(":") for each in _named())}
     if decision not in DECISIONS:
         raise BadRequest
     paused, action = place.settings.delivery.paused, DECISIONS[decision]
-    done = place.tenant.transact(
-        lambda s: actions.decide(s, place.author(), action, named, paused_by_setting=paused, why=why)
-    )
+
+    def work(s: Session) -> actions.Done:
+        if not is_as_seen(s, seen):
+            raise BridgeError(gettext("What the guard holds of these people is not what you saw: look at it again."))
+        return actions.decide(s, place.author(), action, seen, paused_by_setting=paused, why=why)
+
+    done = place.tenant.transact(work)
     return place.done(action, done.count, "waiting")
 
 
 def _named() -> list[PersonId]:
     """Return the people that a form names. :raises BadRequest: it names none."""
-    named = [PersonId(each) for each in request.form.getlist("person") if "\0" not in each]
+    named = [PersonId(each) for each in dict.fromkeys(request.form.getlist("person")) if "\0" not in each]
     if not named:
         raise BadRequest(gettext("Choose at least one person."))
     return named

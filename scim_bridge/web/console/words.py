@@ -99,6 +99,7 @@ NOTICES: Mapping[str, tuple[str, str]] = {
     "paused": ("Deliveries are paused; %(n)d person is held.", "Deliveries are paused; %(n)d people are held."),
     "revoked": ("It is revoked: Entra can no longer sign in with it.",) * 2,
     "approved": ("The repair of %(n)d difference is approved.", "The repair of %(n)d differences is approved."),
+    "confirmed": ("What was shown is confirmed: compare again.",) * 2,
     "repair-stopped": (
         "The repair is stopped; %(n)d difference was left as it is.",
         "The repair is stopped; %(n)d differences were left as they are.",
