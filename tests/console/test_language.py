@@ -16,8 +16,10 @@ from scim_bridge.domain.outcome import BY_REASON, DUE
 from scim_bridge.operator import first_day as steps
 from scim_bridge.operator import history, person, quirks
 from scim_bridge.operator.repair import WHY_NOT
+from scim_bridge.operator.settings import shown
 from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.reconcile.report import CAUSES
+from scim_bridge.settings import Settings
 from scim_bridge.web.console import audit, certificates, drift, first_day, repair, words
 from scim_bridge.web.console.pages import PAGES
 from tests.console.conftest import SignsIn
@@ -59,6 +61,7 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
         yield from table.values()
     yield from words.NOTICES.values()
     yield from (page.title for page in PAGES if page.title)
+    yield from (each.about for each in shown(Settings(), with_shared=True))
 
 
 def catalogue() -> Catalog:

@@ -162,6 +162,11 @@ def code(text: str) -> Markup:
     return Markup("").join(marked)
 
 
+def setting(about: str) -> Markup:
+    """Return what a setting means."""
+    return code(gettext(about))
+
+
 def change(kind: GuardedChange) -> str:
     """Return a kind of change that the guard counts, in words."""
     return gettext(CHANGES[kind])
