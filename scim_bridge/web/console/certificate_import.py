@@ -5,7 +5,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from flask import request
 from werkzeug.exceptions import BadRequest
+from werkzeug.wrappers import Response
 
+from scim_bridge.errors import BridgeError
 from scim_bridge.operator.certificate_import import MOST_BYTES as MOST_FILE_BYTES
 from scim_bridge.operator.certificate_import import MOST_LINES, Upload, import_upload
 from scim_bridge.web.console.language import gettext
@@ -16,13 +18,15 @@ MOST_BYTES = MOST_FILE_BYTES * 4 // 3 + 16 * 1024
 
 LONGEST_NAME = 100
 
+Answer = Response | str
+
 
 def show(place: Place) -> str:
     """Show the form for a file."""
     return _page(place)
 
 
-def check(place: Place) -> str:
+def check(place: Place) -> Answer:
     """Show what the import of a file would do; nothing is changed.
 
     The file comes back with the form that confirms it, so that nothing of it is kept here.
@@ -31,11 +35,10 @@ def check(place: Place) -> str:
     if sent is None or not sent.filename:
         raise BadRequest(gettext("Choose a file first."))
     upload = Upload(_plain(sent.filename), sent.stream.read(MOST_FILE_BYTES + 1))
-    found = import_upload(place.tenant, place.author(), upload, applies=False)
-    return _page(place, found=found, name=upload.name, content=urlsafe_b64encode(upload.content).decode())
+    return _imported(place, upload, applies=False)
 
 
-def apply(place: Place) -> str:
+def apply(place: Place) -> Answer:
     """Import the file that was checked. The same file again changes nothing."""
     try:
         content = urlsafe_b64decode(request.form.get("content", "").encode("ascii", "strict"))
@@ -44,12 +47,20 @@ def apply(place: Place) -> str:
     if not content:
         raise BadRequest(gettext("Choose a file first."))
     upload = Upload(_plain(request.form.get("name", "")), content)
-    found = import_upload(place.tenant, place.author(), upload, applies=True)
-    return _page(place, found=found, name=upload.name, is_done=True)
+    return _imported(place, upload, applies=True)
+
+
+def _imported(place: Place, upload: Upload, *, applies: bool) -> Answer:
+    try:
+        found = import_upload(place.tenant, place.author(), upload, applies=applies)
+    except BridgeError as error:  # The file can't be read: its form stands there for the next one.
+        return Response(_page(place, trouble=str(error)), 409, mimetype="text/html")
+    content = "" if applies else urlsafe_b64encode(upload.content).decode()
+    return _page(place, found=found, name=upload.name, content=content, is_done=applies)
 
 
 def _page(place: Place, **shown: object) -> str:
-    nothing = {"found": None, "name": "", "content": "", "is_done": False}
+    nothing = {"found": None, "name": "", "content": "", "is_done": False, "trouble": ""}
     return place.render(
         "certificate_import.html", **{**nothing, **shown}, most_kib=MOST_FILE_BYTES >> 10, most_lines=MOST_LINES
     )
