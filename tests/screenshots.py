@@ -92,7 +92,7 @@ def main() -> None:
         plans = made(world, people=options.people)
         for number, name in (("9000", "Nordmann"), ("9001", "Annen")):
             world.ditio.plant(number, "Ola", name, phone=f"+47900{number}")
-        with world.parts.adoption("default").run(keep=True):
+        with world.parts.adoption("default").run(apply_for=None, keep=True):
             pass
         ids = {name: person_id(world, number) for name, number in NUMBERS.items()} | plans
         with listening(world.app) as host, sync_playwright() as playwright:

@@ -50,10 +50,10 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
         yield from (explanation.meaning, explanation.cure)
     for reason, explanation in BY_REASON.items():
         yield from (explanation.meaning, words.CURES.get(reason, explanation.cure))
-    for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, CHANGES, person.SUPPLIED):
+    for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, words.SOURCES, CHANGES, person.SUPPLIED):
         yield from table.values()
     yield from quirks.MEANINGS.values()
-    for table in (audit.ACTIONS, audit.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
+    for table in (audit.ACTIONS, audit.ACTORS, audit.TYPES, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
         yield from table.values()
     yield from (said for said, _ in drift.ENDS.values())
     yield from (drift.NO_PLAN, *repair.EFFECTS.values(), *WHY_NOT, *first_day.BY.values(), *steps.WHY_NOT)
