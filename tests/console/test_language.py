@@ -10,6 +10,7 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
+from flask import Flask, g
 from jinja2.ext import babel_extract
 
 from scim_bridge.domain.outcome import BY_REASON, DUE
@@ -21,6 +22,7 @@ from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.reconcile.report import CAUSES
 from scim_bridge.settings import Settings
 from scim_bridge.web.console import audit, certificates, drift, first_day, repair, words
+from scim_bridge.web.console.language import ngettext
 from scim_bridge.web.console.pages import PAGES
 from tests.console.conftest import SignsIn
 from tests.world import World, a_user
@@ -97,6 +99,13 @@ def test_the_browser_chooses_the_language(world: World, asked: str, language: st
 
     assert f'<html lang="{language}">' in told
     assert ("Logg inn" in told) is (language == "nb")
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "2,012 people"), ("nb", "2\N{NO-BREAK SPACE}012 personer")])
+def test_a_large_number_is_written_as_people_write_it(language: str, said: str):
+    with Flask(__name__).test_request_context():
+        g.language = language
+        assert ngettext("%(num)d person", "%(num)d people", 2012) == said
 
 
 def test_a_person_may_choose_another_one(world: World, signs_in: SignsIn):
