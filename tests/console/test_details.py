@@ -30,6 +30,9 @@ MADE_OF_WORDS = {
     *("Ditio", "Entra", "clients", "clock", "companies", "database", "deliveries", "disk", "migrations", "notices"),
     *("settings", "tokens", "versions", "token", "client", "mail", "behind", "production", "test"),
     *("semicolons", "commas", "tabs", "{name} is {shown}: {why}"),
+    # Why there is no preview: what is not found is an answer to a command elsewhere.
+    "there is no preview: the person is not known, or Entra has deleted the user",
+    "there is no preview: the person would be forgotten, because nothing is left to deliver",
 }
 
 
