@@ -27,33 +27,52 @@ PAGES = {
     "person-who-is-gone": "people/{gone}",
     "waiting": "waiting",
     "waiting-for-data": "waiting/held/incomplete",
+    "waiting-for-the-guard": "waiting/held/guard",
     "refused": "waiting/refused/-",
     "release": "waiting/decide?decision=release",
     "drift": "drift",
     "plan": "drift/{plan}",
     "plan-that-a-guard-stopped": "drift/{stopped}",
+    "repair-that-a-guard-stops": "drift/{stopped}/repair?all=1",
     "repair-of-all": "drift/{plan}/repair?all=1",
     "how-far-a-repair-is": "drift/{plan}/progress",
     "connect-entra": "connect",
     "first-day": "first-day",
+    "pairs": "first-day/pairs",
     "certificates": "certificates?within=90",
     "import-of-certificates": "certificates/import",
     "who-lacks-what": "certificates/lacking?required=Byggekort&required=Truck",
     "audit": "audit",
     "settings": "settings",
+    "settings-with-defaults": "settings?all=1",
     "doctor": "doctor",
     "no-one-found": "people?q=no-such-person",
     "not-there": "people/unknown",
 }
 
+FORMS = {"what-the-doctor-found": "doctor", "preview": "people/{differs}"}
+"""Pages with a form that has only a button; the picture is of the answer."""
+
+BUTTONS = {"what-the-doctor-found": "main form button", "preview": "section[aria-labelledby=preview] button"}
+
+FILE = """employeeNumber;certificateType;certificateNumber;issuedDateTime;validUntilDateTime;comment
+1000;Truck;T-4711;2026-01-15;2031-01-15;
+1001;Truck;T-4712;i fjor;2031-01-15;
+1001;Byggekort;B-1;2020-01-01;2025-01-01;
+1000;Truck;T-4713;2026-02-15;2031-01-15;
+;Truck;T-4714;2026-02-15;2020-01-15;
+"""
+"""A file of certificates with something to remark on."""
+
 NUMBERS = {"differs": "1000", "held": "9000", "gone": "9010"}
 """The people whose pages are taken, as `fill` makes them."""
 
-VIEWS = {
-    "desktop": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light", "locale": "en-GB"},
-    "desktop-dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark", "locale": "nb-NO"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "locale": "nb-NO"},
-    "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "locale": "en-GB"},
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+VIEWS: dict[str, dict[str, object]] = {
+    "desktop": {"viewport": DESKTOP, "color_scheme": "light", "locale": "en-GB"},
+    "desktop-dark": {"viewport": DESKTOP, "color_scheme": "dark", "locale": "nb-NO"},
+    "phone": {"viewport": PHONE, "color_scheme": "light", "locale": "nb-NO"},
+    "phone-dark": {"viewport": PHONE, "color_scheme": "dark", "locale": "en-GB"},
 }
 
 
@@ -69,8 +88,12 @@ def main() -> None:
         migrate(url)
         clock = Clock()
         database = Database(url, clock=clock)
-        world = World(database, clock, settings=SETTINGS)
+        world = World(database, clock, settings={**SETTINGS, "database": {"url": url}})
         plans = made(world, people=options.people)
+        for number, name in (("9000", "Nordmann"), ("9001", "Annen")):
+            world.ditio.plant(number, "Ola", name, phone=f"+47900{number}")
+        with world.parts.adoption("default").run(apply_for=None, keep=True):
+            pass
         ids = {name: person_id(world, number) for name, number in NUMBERS.items()} | plans
         with listening(world.app) as host, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -91,6 +114,16 @@ def _take(
     for called, path in PAGES.items():
         page.goto(f"{host}/console/default/{path.format(**ids)}")
         page.screenshot(path=folder / f"{called}-{name}.png", full_page=True)
+    for called, path in FORMS.items():
+        page.goto(f"{host}/console/default/{path.format(**ids)}")
+        page.locator(BUTTONS[called]).first.click()
+        page.screenshot(path=folder / f"{called}-{name}.png", full_page=True)
+    page.goto(f"{host}/console/default/certificates/import")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "bevis.csv", "mimeType": "text/csv", "buffer": FILE.encode()}
+    )
+    page.locator("main form button").click()
+    page.screenshot(path=folder / f"import-that-is-checked-{name}.png", full_page=True)
     context.close()
 
 

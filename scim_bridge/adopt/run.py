@@ -150,14 +150,15 @@ class Dispute:
     @property
     def why(self) -> str | None:
         """Return why an operator has to decide, and what a link would do to the employee's number."""
-        return self.pair.proposal.why and f"{self.pair.proposal.why}{_renumbered(self.pair, self.desired)}"
+        why = self.pair.proposal.why
+        return why and "; ".join(filter(None, (why, _renumbered(self.pair, self.desired))))
 
 
 def _renumbered(pair: Pair, desired: DesiredEmployee) -> str:
     number = desired.employee_number
     if number is None or number == pair.employee_number:
         return ""
-    return f"; a link would change the number in Ditio from {pair.employee_number} to {number}, as Entra has it"
+    return f"a link would change the number in Ditio from {pair.employee_number} to {number}, as Entra has it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class Found:
             yield from s.pairs(self.run_id).exact()
 
     def renumbered(self, pair: Pair) -> str:
-        """Return what a link does to the employee's number, if anything, in words that follow the pair."""
+        """Return what a link does to the employee's number, if anything, in words."""
         return next(_renumbered(pair, each.desired) for each in self._with_sides([pair]))
 
     def newcomers(self, *, among: int | None = None) -> Iterator[Newcomer]:

@@ -68,7 +68,7 @@ def text_pieces(found: Found, company: str, *, apply: bool, output: Path | None)
         exact += 1
         yield f"  = employee {shown(pair.employee_number)}  {shown(pair.user_name)}  ({BY[pair.proposal.by]})\n"
         if pair.proposal.by is By.decision and (renumbered := found.renumbered(pair)):
-            yield "\n".join(paragraph(renumbered.removeprefix("; "), first="      ", indent="        ")) + "\n"
+            yield "\n".join(paragraph(renumbered, first="      ", indent="        ")) + "\n"
     for _, group in groupby(found.disputes(), key=lambda each: each.pair.person_id):
         disputes = list(group)
         disputed += 1

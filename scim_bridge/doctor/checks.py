@@ -32,7 +32,9 @@ ENVIRONMENTS = {".ditio.app": "production", ".ditio.no": "production", ".ditio.d
 
 _hint = partial(hint, "settings")
 
-REACH = "check that this machine can reach {} (name server, firewall, proxy)"
+
+def _reach(what: str) -> str:
+    return f"check that this machine can reach {what} (name server, firewall, proxy)"
 
 
 def examine(
@@ -50,18 +52,18 @@ def examine(
         for name, own in looked_at.items():
             yield Examination(partial(named, name, settings, examine(own)), *named(name, settings, [late]))
 
-    late = f"did not answer within {seconds:.0f} s"
+    late = f"no answer within {seconds:.0f} s"
     busy = "check that it runs and can be reached; another process may hold a SQLite file in a long write"
     ditio, keys = ("DITIO__IDENTITY_URL and DITIO__API_URL", "AUTH__ENTRA_JWKS_URL and AUTH__WORKLOAD_JWKS_URL")
     no_name = "check that this machine's name server knows its name"
     of_database = partial(examine_database, settings, looked_at, with_shared=with_shared)
-    of_url = Examination(partial(examine_public_url, settings), hint("public URL", f"SERVER__BASE_URL {late}", no_name))
+    of_url = Examination(partial(examine_public_url, settings), hint("public URL", late, no_name))
     waiting = [
-        Examination(of_database, fails("database", f"it {late}", busy)),
-        *of_each(examine_ditio, fails("Ditio", f"it {late}", REACH.format(ditio))),
+        Examination(of_database, fails("database", late, busy)),
+        *of_each(examine_ditio, fails("Ditio", late, _reach(ditio))),
         *([of_url] if with_shared else []),
-        *of_each(examine_keys, fails("sign-in keys", f"they {late}", REACH.format(keys))),
-        *of_each(examine_entra, fails("Entra", f"it {late}", REACH.format("ENTRA__LOGIN_URL and ENTRA__GRAPH_URL"))),
+        *of_each(examine_keys, fails("sign-in keys", late, _reach(keys))),
+        *of_each(examine_entra, fails("Entra", late, _reach("ENTRA__LOGIN_URL and ENTRA__GRAPH_URL"))),
     ]
     return [*examined(waiting, seconds=seconds), *examine_settings(settings, looked_at, with_shared=with_shared)]
 
@@ -103,7 +105,7 @@ def _called(check: str, call: Callable[..., object], told: str, setting: str) ->
         # The message already says what to check, with the five causes of a 401 or 403 (rule R2).
         return fails(check, str(error), f"check that {setting} is right", split=". ")
     except DeliveryError as error:
-        cure = f"{REACH.format(setting)}, and that it is right; if Ditio itself is down, wait: nothing is lost"
+        cure = f"{_reach(setting)}, and that it is right; if Ditio itself is down, wait: nothing is lost"
         return fails(check, str(error), cure)
     return ok(check, told)
 
@@ -119,7 +121,7 @@ def examine_keys(settings: Settings) -> Iterator[Finding]:
             try:
                 yield ok("sign-in keys", f"{len(fetched(url))} at {url}")
             except FetchFailed as error:
-                cure = f"{REACH.format('it')}, and that {setting} is right"
+                cure = f"{_reach(url)}, and that {setting} is right"
                 yield fails("sign-in keys", f"{url} gives no keys: {error}", cure)
 
 

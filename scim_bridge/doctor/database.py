@@ -35,6 +35,10 @@ SILENT = timedelta(hours=3)  # Entra's cycles begin every 40 minutes.
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "vboxsf"})
 """Filesystems whose locks SQLite can't rely on, and whose memory two machines don't share (rule D7)."""
 
+OF_FILE = "check that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
+OF_SERVER = "check that PostgreSQL runs and can be reached, and that name, user and password in DATABASE__URL are right"
+"""The cures where the database can't be used, and does not say why."""
+
 RENEWALS = {
     "token": "`scim-bridge token issue --name Entra`, and paste it as Secret Token in Entra",  # nosec B105 # words
     "client": "`scim-bridge client rotate ID`, and paste the new secret as Client Secret in Entra",
@@ -82,10 +86,8 @@ def examine_database(
         if isinstance(exc, DatabaseError):
             why = f": {next(iter(str(exc.orig).strip().splitlines()), 'no reason given')}"
         found = trouble_of(exc)
-        cure = "that PostgreSQL runs and can be reached, and that name, user and password in DATABASE__URL are right"
-        if database.is_sqlite:
-            cure = "that DATABASE__URL names the bridge's own file, and that this user may write it and its folder"
-        cure = f"check {cure}" if found.why is Why.out_of_reach else found.cure
+        cure = OF_FILE if database.is_sqlite else OF_SERVER
+        cure = cure if found.why is Why.out_of_reach else found.cure
         yield fails("database", f"{place} can't be used{why}", cure)
         if database.is_sqlite:  # It may be the disk.
             yield from examine_disk(Path(database.engine.url.database or ""))
@@ -153,7 +155,7 @@ def _examine_processes(running: Mapping[ProcessKind, Presence], *, is_awaited: b
     for kind, each in running.items():
         check = NAMES[kind]
         if each.absence is None:
-            yield ok(check, f"{each.alive} {'process runs' if each.alive == 1 else 'processes run'}")
+            yield ok(check, "1 process runs" if each.alive == 1 else f"{each.alive} processes run")
         elif each.last_seen_at is not None or (is_awaited and kind is ProcessKind.worker):
             yield fails(check, each.absence, START[kind])
         else:  # Before the first start, nothing is wrong.
@@ -271,7 +273,7 @@ def _notices(own: Settings, unsent: Sequence[Unsent]) -> Iterator[Finding]:
     ways = [f"webhook ({notify.webhook_form()})"] if notify.webhook_url is not None else []
     ways += ["mail"] if notify.smtp_host is not None else []
     if ways and not unsent:
-        yield ok("notices", f"sent by {' and '.join(ways)}; `scim-bridge notify test` sends one")
+        yield ok("notices", f"sent by {', '.join(ways)}; `scim-bridge notify test` sends one")
 
 
 def _silence(requested_at: datetime | None, now: datetime) -> Finding:
@@ -291,8 +293,9 @@ def _silence(requested_at: datetime | None, now: datetime) -> Finding:
 
 
 def _called(token: Token) -> str:
-    until = f" (until {token.expires_at:%Y-%m-%d %H:%M} UTC)" if token.expires_at else ""
-    return f"{token.id}, {token.name!r}{until}"
+    if token.expires_at is None:
+        return f"{token.id}, {token.name!r}"
+    return f"{token.id}, {token.name!r} (until {token.expires_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def _secrets(

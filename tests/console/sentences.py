@@ -1,10 +1,10 @@
-"""The sentences of the bridge that are stored in English: read out of the code that makes them.
+"""The sentences of the bridge that are told in English: read out of the code that makes them.
 
 A sentence is a text, or a text with places (`f"{who} has left"`). The places have the names of what stands in them.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import scim_bridge
@@ -48,6 +48,45 @@ SOURCES = (
 )
 """The modules that make what is stored or shown as a detail; texts of other modules are for commands and logs."""
 
+CHECKS: Mapping[str, tuple[str, ...]] = {
+    "adopt/run.py": ("_renumbered",),
+    "certificates/csv_import.py": (),
+    "certificates/files.py": (),
+    "certificates/reading.py": (
+        "WAYS_IN",
+        "_ORDER",
+        "_day",
+        "_text",
+        "called",
+        "certificate_from",
+        "described",
+        "ending",
+        "lost_to",
+        "number_from",
+    ),
+    "certificates/workbook.py": (),
+    "doctor/checks.py": (),
+    "doctor/database.py": (),
+    "doctor/entra.py": (),
+    "domain/entra.py": (),
+    "graph/answers.py": (),
+    "graph/client.py": (),
+    "graph/directory.py": (),
+    "graph/token.py": (),
+    "http/keys.py": (),
+    "operator/certificate_import.py": (),
+    "operator/preview.py": (),
+    "settings/entra.py": ("foreign", "missing"),
+    "settings/load.py": ("_same", "shared_logins"),
+    "settings/model.py": ("missing", "missing_for_entra"),
+    "settings/sections.py": ("missing", "unpinned"),
+    "storage/schema.py": ("_refuse_unreadable", "require_current", "told_missing"),
+    "storage/sqlite_file.py": ("RESTORE", "__init__", "damage_in"),
+    "storage/trouble.py": (),
+}
+"""The modules that make what the doctor finds, what is wrong with a file or a pair, and what Graph answers; and which
+functions and names of them, if not all. They may use the sentences of the others too."""
+
 ELSEWHERE = ("AssertionError", "NotFound", "SettingsError", "TypeError", "WrongUsage", "LeaseLost", "Explanation")
 """What is built from other texts: faults of the code, answers to commands; explanations are in the other catalogue."""
 
@@ -78,6 +117,11 @@ FOR_COMMANDS = {
     "Bearer …",
     "Callable[[], ScimProvider] | None",
     "_Now | str",
+    "Microsoft Graph",
+    "PRAGMA quick_check(1)",
+    "PRIVATE KEY",
+    "sourceIdentity/id eq '{object_id}'",
+    "only a POST fails on an entry of the same source",
     "{name}[primary eq true].value",
     '{name}[type eq "{kind}"].value',
 }
@@ -85,12 +129,31 @@ FOR_COMMANDS = {
 
 
 def told() -> set[str]:
-    """Every sentence of the sources."""
-    root = Path(scim_bridge.__file__).parent
-    return {each for source in SOURCES for each in _sentences(ast.parse((root / source).read_text(encoding="utf-8")))}
+    """Every sentence that is stored or shown as a detail."""
+    return {each for source in SOURCES for each in _sentences(_tree(source))}
 
 
-def _sentences(tree: ast.Module) -> Iterator[str]:
+def of_checks() -> set[str]:
+    """Every sentence of the checks that is not also one of the others."""
+    found = {each for source, names in CHECKS.items() for part in _parts(source, names) for each in _sentences(part)}
+    return found - told()
+
+
+def _tree(source: str) -> ast.Module:
+    return ast.parse((Path(scim_bridge.__file__).parent / source).read_text(encoding="utf-8"))
+
+
+def _parts(source: str, names: Iterable[str]) -> Iterator[ast.AST]:
+    tree = _tree(source)
+    if not names:
+        yield tree
+    for each in ast.walk(tree):
+        match each:
+            case ast.FunctionDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]) if name in names:
+                yield each
+
+
+def _sentences(tree: ast.AST) -> Iterator[str]:
     for node in _told_nodes(tree):
         text = _template(node)
         letters = sum(part.isalpha() for part in _literals(node))

@@ -195,6 +195,11 @@ def test_a_doubt_about_sign_in_is_said(world: World, signs_in: SignsIn):
 
     assert re.sub(r"</?code>", "`", unescape(told)).count(doubt) == 1
 
+    norwegian = signs_in().get("settings?all=1", **{"Accept-Language": "nb"}).text
+    assert "er tom, så alle programmer i Entra-leieren kan skrive" in norwegian
+    assert "Hvor mange dager radene i lagrede planer beholdes." in norwegian
+    assert not re.findall(r'<(?!a )\w+[^>]* lang="en"[^>]*>', norwegian)
+
 
 def test_what_companies_share_is_not_shown_to_one(database: Database, clock: Clock):
     companies = Companies(database, clock, "nord", common=CONSOLE)

@@ -156,6 +156,68 @@ def test_the_pages_of_sign_in_are_open_to_all(world: World, opens: Any):
         assert sight.serious() == [], path
 
 
+FOCUSED = """() => {
+  const one = document.activeElement, box = one.getBoundingClientRect(), style = getComputedStyle(one);
+  return {
+    place: one === document.body ? -1 : [...document.querySelectorAll("*")].indexOf(one),
+    name: one.outerHTML.slice(0, 120),
+    isSeen: box.bottom > 0 && box.top < innerHeight && box.left >= 0 && box.right <= innerWidth + 1,
+    hasRing: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    top: box.top + scrollY,
+  };
+}"""
+
+MAY_HAVE_FOCUS = "a[href], button, summary, select, input:not([type=hidden]), [tabindex='0']"
+
+
+def walked(page: Page, most: int) -> list[dict[str, Any]]:
+    """What has the focus after the link that skips the navigation, tab by tab, until the page begins anew."""
+    page.locator(".skip").focus()
+    begin = page.evaluate(FOCUSED)["place"]
+    found: list[dict[str, Any]] = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        one = page.evaluate(FOCUSED)
+        if one["place"] in (-1, begin):
+            return found
+        if not found or one["place"] != found[-1]["place"]:  # The parts of a day are one field.
+            found.append(one)
+    raise AssertionError(f"the focus does not leave {found[-1]['name']}")
+
+
+@pytest.mark.parametrize(
+    "path", ["", "people?state=held", "people/{guarded}", "waiting/held/guard", "connect", "audit"]
+)
+def test_a_phone_is_walked_through_by_keyboard(world: World, ids: dict[str, str], opens: Any, path: str):
+    """Everything has its turn in the order of the page, is in sight and ringed then, and keeps no one."""
+    sight = opens(locale="nb-NO", viewport=PHONE)
+    sight.signs_in(world, "operator")
+    sight.goes(path.format(**ids))
+    all_of_it = sight.page.locator(MAY_HAVE_FOCUS).evaluate_all(
+        "all => all.filter(one => one.checkVisibility()).length"
+    )
+
+    found = walked(sight.page, all_of_it + 20)
+
+    assert len(found) == all_of_it - 1
+    places = [each["place"] for each in found]
+    assert places == sorted(set(places))
+    assert [each["name"] for each in found if not (each["isSeen"] and each["hasRing"])] == []
+
+
+def test_the_navigation_is_skipped(world: World, ids: dict[str, str], opens: Any):
+    sight = opens(viewport=PHONE)
+    sight.signs_in(world, "operator")
+    sight.goes("audit")
+
+    sight.page.keyboard.press("Tab")
+    expect(sight.page.locator(".skip")).to_be_in_viewport()
+    sight.page.keyboard.press("Enter")
+    sight.page.keyboard.press("Tab")
+
+    expect(sight.page.get_by_role("searchbox")).to_be_focused()
+
+
 TO_PRESS, TO_THINK = 0.28, 1.35
 """Seconds that a person takes to press a key, and to decide what comes next (keystroke-level model, Card et al.)."""
 

@@ -103,7 +103,7 @@ def test_the_same_file_again_changes_nothing(kari: Visitor):
 def test_the_reason_stands_beside_the_line(world: World, kari: Visitor):
     wrong = ["1042", "Byggekort", "B-1", "yesterday", "15.01.2031", ""]
     page = checks(kari, csv_of(CRANE, wrong, CRANE))
-    rows = re.findall(r'<tr class="differs"><th scope="row">(\d+)</th>(.*?)</tr>', page.text, re.S)
+    rows = re.findall(r'<tr class="differs"><th scope="row"[^>]*>(\d+)</th>(.*?)</tr>', page.text, re.S)
 
     assert counts(page) == [1, 0, 0, 2]
     assert [number for number, _ in rows] == ["3", "4"]
@@ -113,6 +113,25 @@ def test_the_reason_stands_beside_the_line(world: World, kari: Visitor):
     assert "duplicate of line 2" in rows[1][1]
     assert counts(confirms(kari, page)) == [1, 0, 0, 2]
     assert stored(world) == [("Kranførerbevis", "K-17")]
+
+
+def test_remarks_are_told_in_norwegian(kari: Visitor):
+    wrong = ["1042", "Byggekort", "B-1", "yesterday", "15.01.2031", ""]
+    told = kari.post(
+        "certificates/import/check",
+        headers={"Accept-Language": "nb"},
+        file=(io.BytesIO(csv_of(CRANE, wrong, CRANE, ["", "Truck", "", "15.01.2026", "15.01.2031", ""])), "bevis.csv"),
+    ).text
+    useless = kari.post(
+        "certificates/import/check", headers={"Accept-Language": "nb"}, file=(io.BytesIO(b"a;b\n1;2\n"), "bevis.csv")
+    )
+
+    assert "gjentar linje 2" in told
+    assert "utf-8, skilt med semikolon" in told
+    assert "employeeNumber mangler" in told
+    assert "den første linjen mangler kolonnen" in useless.text
+    assert 'action="/console/default/certificates/import/check"' in useless.text
+    assert not re.findall(r'<span lang="en">(.*?)</span>', told + useless.text)
 
 
 def test_unknown_columns_and_numbers_are_told(kari: Visitor):

@@ -26,32 +26,40 @@ MADE_OF_WORDS = {
     '{attribute} is "{shown}": {why}',
     "should-be-inactive: {text}",
     "its values were blanked",
+    # Of checks: what they are about, and what stands in places.
+    *("Ditio", "Entra", "clients", "clock", "companies", "database", "deliveries", "disk", "migrations", "notices"),
+    *("settings", "tokens", "versions", "token", "client", "mail", "behind", "production", "test"),
+    *("semicolons", "commas", "tabs", "{name} is {shown}: {why}"),
+    # Why there is no preview: what is not found is an answer to a command elsewhere.
+    "there is no preview: the person is not known, or Entra has deleted the user",
+    "there is no preview: the person would be forgotten, because nothing is left to deliver",
 }
 
 
-def entries() -> dict[str, str]:
-    return {str(each.id): str(each.string) for each in details.catalogue("nb") if each.id}
+def entries(kind: str) -> dict[str, str]:
+    return {str(each.id): str(each.string) for each in details.catalogue(f"nb.{kind}") if each.id}
 
 
 def test_every_sentence_is_translated_and_none_is_left_over():
-    translated = set(entries()) - MADE_OF_WORDS
+    for kind, told in (("details", sentences.told()), ("checks", sentences.of_checks())):
+        translated = set(entries(kind)) - MADE_OF_WORDS
+        assert sorted(told - sentences.FOR_COMMANDS - translated) == []
+        assert sorted(translated - told) == []
+    assert sentences.told() | sentences.of_checks() >= sentences.FOR_COMMANDS
 
-    assert sorted(sentences.told() - sentences.FOR_COMMANDS - translated) == []
-    assert sorted(translated - sentences.told()) == []
-    assert sentences.told() >= sentences.FOR_COMMANDS
 
-
-def test_a_translation_has_the_places_and_commands_of_its_sentence():
+@pytest.mark.parametrize("kind", ["details", "checks"])
+def test_a_translation_has_the_places_and_commands_of_its_sentence(kind: str):
     marks = re.compile(r"\{\w+\}|`[^`]+`")
-    for source, said in entries().items():
+    for source, said in entries(kind).items():
         assert said, source
         assert sorted(marks.findall(said)) == sorted(marks.findall(source)), source
 
 
-def in_norwegian(text: str) -> str:
+def in_norwegian(text: str, kind: str = "details") -> str:
     with Flask(__name__).test_request_context():
         g.language = "nb"
-        return str(details.detail(text))
+        return str(details.detail(text, kind))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,41 @@ def in_norwegian(text: str) -> str:
 )
 def test_a_stored_text_is_told_with_what_stands_in_its_places(stored: str, told: str):
     assert in_norwegian(stored) == told
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (
+            "check that this machine can reach DITIO__API_URL (name server, firewall, proxy), and that it is right; if "
+            "Ditio itself is down, wait: nothing is lost",
+            "sjekk at denne maskinen når DITIO__API_URL (navnetjener, brannmur, proxy), og at den er riktig; vent hvis "
+            "selve Ditio er nede: ingenting går tapt",
+        ),
+        (
+            "if it is in use in Entra: `scim-bridge token issue --name Entra --tenant nord`, and paste it as Secret "
+            "Token in Entra",
+            "hvis det er i bruk i Entra: <code>scim-bridge token issue --name Entra --tenant nord</code>, og lim det "
+            "inn som Secret Token i Entra",
+        ),
+        (
+            'the certificate "Truck" of employee 7 comes from a CSV file (certificates import): number B-1, issued '
+            "2026-01-15, valid until 2031-01-15. The newest issuedDateTime wins, then the later validUntilDateTime; on "
+            "equal dates the stored one stays. Send a newer one, or correct it there",
+            "kompetansebeviset «Truck» for ansatt 7 kommer fra en CSV-fil (certificates import): nummer B-1, utstedt "
+            "15. jan. 2026, gyldig til 15. jan. 2031. Nyeste issuedDateTime vinner, så seneste validUntilDateTime; er "
+            "datoene like, blir det lagrede stående. Send et nyere, eller rett det der",
+        ),
+    ],
+)
+def test_what_a_check_found_is_told_with_the_commands_of_the_company(found: str, told: str):
+    assert in_norwegian(found, "checks") == told
+
+
+def test_the_short_sentences_of_checks_are_not_looked_for_in_words_of_others():
+    """Ditio, too, may say that something is missing."""
+    assert in_norwegian("Phone is missing") == '<span lang="en">Phone is missing</span>'
+    assert in_norwegian("Phone is missing", "checks") == "Phone mangler"
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,19 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
+from flask import Flask, g
 from jinja2.ext import babel_extract
 
 from scim_bridge.domain.outcome import BY_REASON, DUE
 from scim_bridge.operator import first_day as steps
 from scim_bridge.operator import history, person, quirks
 from scim_bridge.operator.repair import WHY_NOT
+from scim_bridge.operator.settings import shown
 from scim_bridge.operator.waiting import CHANGES
 from scim_bridge.reconcile.report import CAUSES
+from scim_bridge.settings import Settings
 from scim_bridge.web.console import audit, certificates, drift, first_day, repair, words
+from scim_bridge.web.console.language import ngettext
 from scim_bridge.web.console.pages import PAGES
 from tests.console.conftest import SignsIn
 from tests.world import World, a_user
@@ -48,10 +52,10 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
         yield from (explanation.meaning, explanation.cure)
     for reason, explanation in BY_REASON.items():
         yield from (explanation.meaning, words.CURES.get(reason, explanation.cure))
-    for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, CHANGES, person.SUPPLIED):
+    for table in (words.STATES, words.REASONS, words.ROLES, words.FIELDS, words.SOURCES, CHANGES, person.SUPPLIED):
         yield from table.values()
     yield from quirks.MEANINGS.values()
-    for table in (audit.ACTIONS, audit.ACTORS, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
+    for table in (audit.ACTIONS, audit.ACTORS, audit.TYPES, certificates.WINDOWS, drift.KINDS, drift.SENTENCES, CAUSES):
         yield from table.values()
     yield from (said for said, _ in drift.ENDS.values())
     yield from (drift.NO_PLAN, *repair.EFFECTS.values(), *WHY_NOT, *first_day.BY.values(), *steps.WHY_NOT)
@@ -59,6 +63,7 @@ def _tabled() -> Iterator[str | tuple[str, ...]]:
         yield from table.values()
     yield from words.NOTICES.values()
     yield from (page.title for page in PAGES if page.title)
+    yield from (each.about for each in shown(Settings(), with_shared=True))
 
 
 def catalogue() -> Catalog:
@@ -94,6 +99,13 @@ def test_the_browser_chooses_the_language(world: World, asked: str, language: st
 
     assert f'<html lang="{language}">' in told
     assert ("Logg inn" in told) is (language == "nb")
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "2,012 people"), ("nb", "2\N{NO-BREAK SPACE}012 personer")])
+def test_a_large_number_is_written_as_people_write_it(language: str, said: str):
+    with Flask(__name__).test_request_context():
+        g.language = language
+        assert ngettext("%(num)d person", "%(num)d people", 2012) == said
 
 
 def test_a_person_may_choose_another_one(world: World, signs_in: SignsIn):

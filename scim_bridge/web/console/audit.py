@@ -53,6 +53,21 @@ ACTORS: Mapping[str, str] = {
     ActorKind.stranger: "a stranger",
 }
 
+TYPES: Mapping[str, str] = {
+    "User": "user",
+    "Group": "group",
+    "Certificate": "certificate",
+    "person": "person",
+    "employee": "employee",
+    "plan": "plan",
+    "outbox": "deliveries",
+    "token": "token",
+    "client": "client",
+    "console": "the console",
+    "sign-in": "sign-in",
+}
+"""What a deed concerns."""
+
 
 def show(place: Place) -> str:
     """Show the newest rows of a choice."""
@@ -68,6 +83,7 @@ def show(place: Place) -> str:
         is_later=before is not None,
         actions={name: gettext(said) for name, said in ACTIONS.items()},
         actors={name: gettext(said) for name, said in ACTORS.items()},
+        types={name: gettext(said) for name, said in TYPES.items()},
     )
 
 

@@ -6,10 +6,11 @@ from threading import Lock
 
 from flask import request
 from werkzeug.exceptions import BadRequest
+from werkzeug.wrappers import Response
 
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator.certificate_import import MOST_BYTES as MOST_FILE_BYTES
-from scim_bridge.operator.certificate_import import MOST_LINES, Import, Upload, import_upload
+from scim_bridge.operator.certificate_import import MOST_LINES, Upload, import_upload
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
 
@@ -24,13 +25,15 @@ WAIT_SECONDS = 10.0
 _running = Lock()
 """One import at a time in each process: a workbook of a few KiB may hold as much work as a large file."""
 
+Answer = Response | str
+
 
 def show(place: Place) -> str:
     """Show the form for a file."""
     return _page(place)
 
 
-def check(place: Place) -> str:
+def check(place: Place) -> Answer:
     """Show what the import of a file would do; nothing is changed.
 
     The file comes back with the form that confirms it, so that nothing of it is kept here.
@@ -39,11 +42,10 @@ def check(place: Place) -> str:
     if sent is None or not sent.filename:
         raise BadRequest(gettext("Choose a file first."))
     upload = Upload(_plain(sent.filename), sent.stream.read(MOST_FILE_BYTES + 1))
-    found = _import(place, upload, applies=False)
-    return _page(place, found=found, name=upload.name, content=urlsafe_b64encode(upload.content).decode())
+    return _imported(place, upload, applies=False)
 
 
-def apply(place: Place) -> str:
+def apply(place: Place) -> Answer:
     """Import the file that was checked. The same file again changes nothing."""
     try:
         content = urlsafe_b64decode(request.form.get("content", "").encode("ascii", "strict"))
@@ -52,22 +54,25 @@ def apply(place: Place) -> str:
     if not content:
         raise BadRequest(gettext("Choose a file first."))
     upload = Upload(_plain(request.form.get("name", "")), content)
-    found = _import(place, upload, applies=True)
-    return _page(place, found=found, name=upload.name, is_done=True)
+    return _imported(place, upload, applies=True)
 
 
-def _import(place: Place, upload: Upload, *, applies: bool) -> Import:
+def _imported(place: Place, upload: Upload, *, applies: bool) -> Answer:
     """Import a file, or check it, when no other one is. :raises BridgeError: others take too long."""
     if not _running.acquire(timeout=WAIT_SECONDS):
         raise BridgeError(gettext("Another file is being imported: try again in half a minute."))
     try:
-        return import_upload(place.tenant, place.author(), upload, applies=applies)
+        found = import_upload(place.tenant, place.author(), upload, applies=applies)
+    except BridgeError as error:  # The file can't be read: its form stands there for the next one.
+        return Response(_page(place, trouble=str(error)), 409, mimetype="text/html")
     finally:
         _running.release()
+    content = "" if applies else urlsafe_b64encode(upload.content).decode()
+    return _page(place, found=found, name=upload.name, content=content, is_done=applies)
 
 
 def _page(place: Place, **shown: object) -> str:
-    nothing = {"found": None, "name": "", "content": "", "is_done": False}
+    nothing = {"found": None, "name": "", "content": "", "is_done": False, "trouble": ""}
     return place.render(
         "certificate_import.html", **{**nothing, **shown}, most_kib=MOST_FILE_BYTES >> 10, most_lines=MOST_LINES
     )

@@ -1,6 +1,7 @@
 """The languages of the console: catalogues, and how instants, days and numbers are written."""
 
 import gettext as standard
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -56,9 +57,13 @@ def gettext(message: str) -> str:
     return translations(current()).gettext(message) if message else ""
 
 
-def ngettext(one: str, many: str, number: int) -> str:
-    """Return a message for a number, in the language of the request."""
-    return translations(current()).ngettext(one, many, number)
+_COUNT = re.compile(r"%\((?:num|n)\)d")
+"""The place in which a message says its number."""
+
+
+def ngettext(one: str, many: str, count: int) -> str:
+    """Return a message for a number, in the language of the request; the number stands in it as people write it."""
+    return _COUNT.sub(number(count), translations(current()).ngettext(one, many, count))
 
 
 def instant(moment: datetime, zone: ZoneInfo) -> str:

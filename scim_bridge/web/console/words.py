@@ -1,5 +1,6 @@
 """The words of the console for states, causes, roles and what was done; each is a message of the catalogue."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 
@@ -86,6 +87,9 @@ FIELDS: Mapping[str, str] = {
     "notes": "Notes",
 }
 
+SOURCES: Mapping[str, str] = {"slot": "Entra", "csv": "a file", "certificates": "/Certificates"}
+"""Where what is said of a certificate comes from."""
+
 NOTICES: Mapping[str, tuple[str, str]] = {
     "retried": ("%(n)d person is tried again now.", "%(n)d people are tried again now."),
     "retried-paused": (
@@ -153,14 +157,38 @@ def rule(found: str) -> str:
     return gettext(found) if found in SUPPLIED.values() else history.short_name(found)
 
 
+def source(name: str) -> str:
+    """Return where what is said of a certificate comes from."""
+    return gettext(SOURCES.get(name, name))
+
+
+_BUTTON = re.compile(r"\*(\w[^*]*\w)\*")
+
+
 def code(text: str) -> Markup:
-    """Return a text whose commands, each in backticks, are marked as such."""
-    parts = [escape(part) for part in text.split("`")]
+    """Return a text whose commands, each in backticks, and buttons, each in asterisks, are marked as such."""
+    parts = text.split("`")
     # Without a partner, a backtick is only a backtick.
     if len(parts) % 2 == 0:
         return escape(text)
-    marked = (Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts))
+    marked = (
+        Markup("<code>{}</code>").format(part) if number % 2 else _named(part) for number, part in enumerate(parts)
+    )
     return Markup("").join(marked)
+
+
+def _named(text: str) -> Markup:
+    said, end, parts = escape(text), 0, list[Markup]()
+    for found in _BUTTON.finditer(said):
+        # A part of what is escaped already is not escaped again.
+        parts += [said[end : found.start()], Markup("<em>{}</em>").format(said[found.start(1) : found.end(1)])]
+        end = found.end()
+    return Markup("").join([*parts, said[end:]])
+
+
+def setting(about: str) -> Markup:
+    """Return what a setting means."""
+    return code(gettext(about))
 
 
 def change(kind: GuardedChange) -> str:
