@@ -21,6 +21,7 @@ from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
 from tests import thorough
 from tests.later import become_later as become_later
+from tests.order import InTurn
 from tests.redaction import WATCH, looked_through
 from tests.redaction import learning as learning
 from tests.redaction import nothing_leaks as nothing_leaks
@@ -88,6 +89,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     thorough.chosen(config, items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InTurn:
+    return InTurn(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
