@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.util import LRUCache
 from structlog.contextvars import clear_contextvars
 
+from scim_bridge.ditio.client import DitioClient
 from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
@@ -111,6 +112,14 @@ def logs_as_before() -> Iterator[None]:
     root.setLevel(level)
     # A request that dies half-way, as some tests let it, leaves its id behind.
     clear_contextvars()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ditio_is_asked_again_at_once() -> Iterator[None]:
+    """Who reads a list that failed waits before they ask again: not here. `tests/ditio` says how long it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DitioClient.__init__.__kwdefaults__, "sleep", lambda seconds: None)
+        yield
 
 
 @pytest.fixture
