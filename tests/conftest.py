@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.util import LRUCache
 from structlog.contextvars import clear_contextvars
+from werkzeug.routing import Rule
 
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.storage import schema
@@ -57,6 +58,27 @@ COMPILED = CompiledOnce(2000)
 @event.listens_for(Engine, "engine_connect")
 def compiles_once(connection: Connection) -> None:
     connection.execution_options(compiled_cache=COMPILED)
+
+
+BUILDERS: dict[object, Any] = {}
+compiled_builder = Rule._compile_builder
+
+
+def builder_compiled_once(rule: Rule, append_unknown: bool = True) -> Any:
+    """What builds the URLs of a rule, which is of its text alone: each test has applications of its own."""
+    defaults = tuple((rule.defaults or {}).items())
+    key = (
+        tuple(rule._trace),
+        append_unknown,
+        defaults,
+        tuple((name, type(each)) for name, each in rule._converters.items()),
+    )
+    if key not in BUILDERS:
+        BUILDERS[key] = compiled_builder(rule, append_unknown)
+    return BUILDERS[key]
+
+
+Rule._compile_builder = builder_compiled_once  # type: ignore[method-assign]
 
 
 class Clock:
