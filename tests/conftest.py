@@ -1,5 +1,6 @@
 """What many tests need: both databases, and a clock that tests move."""
 
+import gc
 import logging
 import os
 import shutil
@@ -116,6 +117,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InTurn:
     return InTurn(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """The tests and the libraries are there to stay: garbage is not looked for among them, and less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
