@@ -4,8 +4,10 @@ import gc
 import logging
 import os
 import shutil
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +21,7 @@ from structlog.contextvars import clear_contextvars
 from werkzeug.routing import Rule
 
 from scim_bridge.ditio.client import DitioClient
+from scim_bridge.graph.client import GraphClient
 from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
@@ -145,11 +148,22 @@ def logs_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def ditio_is_asked_again_at_once() -> Iterator[None]:
-    """Who reads a list that failed waits before they ask again: not here. `tests/ditio` says how long it is."""
+def asked_again_at_once() -> Iterator[None]:
+    """Who reads a list that failed waits before they ask again: not here. Tests of the wait bring a clock for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(DitioClient.__init__.__kwdefaults__, "sleep", lambda seconds: None)
+        for client in (DitioClient, GraphClient):
+            patch.setattr(client, "__init__", _without_waits(client.__init__))
         yield
+
+
+def _without_waits(init: Callable[..., None]) -> Callable[..., None]:
+    @wraps(init)
+    def made(self: Any, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        if self._sleep is time.sleep:
+            self._sleep = lambda seconds: None
+
+    return made
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """How much a run of the tests covers: short walks by default, all of them with `--thorough`, which `.ci/run` adds.
 
 A short run takes each story on SQLite, and each sixth one on PostgreSQL too. A thorough run takes all stories about
-deliveries on both, and each third one about commands, pages and requests on PostgreSQL. The same third is taken of a
-story in a rarer form of Ditio's answers, which is read before anything is stored. SQL itself is tried on both in each
-run.
-What a run leaves out is not collected: nothing is skipped to make a sample.
+deliveries, Entra and notices on both, and each third one about commands, pages and requests. The same third is taken of
+a story in a rarer form of Ditio's answers, which is read before anything is stored. SQL itself is tried on both in each
+run. What a run leaves out is not collected: nothing is skipped to make a sample.
 """
 
 from pathlib import Path
@@ -20,10 +19,10 @@ T = TypeVar("T")
 short_on_sqlite = pytest.mark.short_on_sqlite
 """A long test, which a short run takes on SQLite alone."""
 
-STORIES = ("cli", "console", "delivery", "protocol", "scenarios", "web")
+STORIES = ("cli", "console", "delivery", "graph", "notify", "protocol", "scenarios", "web")
 """Folders of tests that reach the database through the whole bridge."""
 
-IN_FULL = ("delivery", "scenarios")
+IN_FULL = ("delivery", "graph", "notify", "scenarios")
 """Those of which a thorough run leaves out none."""
 
 EACH_NTH, EACH_NTH_IF_THOROUGH = 6, 3

@@ -15,7 +15,7 @@ from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.graph.story import EntraWorld, person
-from tests.thorough import either
+from tests.thorough import either, short_on_sqlite
 
 PEOPLE = 6
 GROUP = "bbbbbbbb-0000-4000-8000-000000000001"
@@ -118,6 +118,7 @@ def empty(database: Database) -> None:
             s.connection.execute(table.delete())
 
 
+@short_on_sqlite
 @settings(max_examples=either(30, 6), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(story=steps, is_big=st.booleans())
 @example(story=EACH_KIND, is_big=False)
