@@ -1,10 +1,13 @@
 """What many tests need: both databases, and a clock that tests move."""
 
+import gc
 import logging
 import os
 import shutil
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,12 +18,16 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.util import LRUCache
 from structlog.contextvars import clear_contextvars
+from werkzeug.routing import Rule
 
+from scim_bridge.ditio.client import DitioClient
+from scim_bridge.graph.client import GraphClient
 from scim_bridge.storage import schema
 from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
 from tests import thorough
 from tests.later import become_later as become_later
+from tests.order import InTurn
 from tests.redaction import WATCH, looked_through
 from tests.redaction import learning as learning
 from tests.redaction import nothing_leaks as nothing_leaks
@@ -57,6 +64,27 @@ def compiles_once(connection: Connection) -> None:
     connection.execution_options(compiled_cache=COMPILED)
 
 
+BUILDERS: dict[object, Any] = {}
+compiled_builder = Rule._compile_builder
+
+
+def builder_compiled_once(rule: Rule, append_unknown: bool = True) -> Any:
+    """What builds the URLs of a rule, which is of its text alone: each test has applications of its own."""
+    defaults = tuple((rule.defaults or {}).items())
+    key = (
+        tuple(rule._trace),
+        append_unknown,
+        defaults,
+        tuple((name, type(each)) for name, each in rule._converters.items()),
+    )
+    if key not in BUILDERS:
+        BUILDERS[key] = compiled_builder(rule, append_unknown)
+    return BUILDERS[key]
+
+
+Rule._compile_builder = builder_compiled_once  # type: ignore[method-assign]
+
+
 class Clock:
     """The database's clock and the monotonic one, moved by hand."""
 
@@ -90,6 +118,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     thorough.chosen(config, items)
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InTurn:
+    return InTurn(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """The tests and the libraries are there to stay: garbage is not looked for among them, and less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What a test prints is looked through (tests/redaction.py)."""
@@ -106,6 +145,25 @@ def logs_as_before() -> Iterator[None]:
     root.setLevel(level)
     # A request that dies half-way, as some tests let it, leaves its id behind.
     clear_contextvars()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def asked_again_at_once() -> Iterator[None]:
+    """Who reads a list that failed waits before they ask again: not here. Tests of the wait bring a clock for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for client in (DitioClient, GraphClient):
+            patch.setattr(client, "__init__", _without_waits(client.__init__))
+        yield
+
+
+def _without_waits(init: Callable[..., None]) -> Callable[..., None]:
+    @wraps(init)
+    def made(self: Any, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        if self._sleep is time.sleep:
+            self._sleep = lambda seconds: None
+
+    return made
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ def upgrade() -> None:
 
 
 def package(folder: Path, revision: str = LATER) -> Path:
-    """Write the later version into a folder; its place for PYTHONPATH."""
-    shutil.copytree(ROOT / "scim_bridge", folder / "scim_bridge", ignore=shutil.ignore_patterns("__pycache__"))
+    """Write the later version into a folder, with what is compiled of this one; its place for PYTHONPATH."""
+    shutil.copytree(ROOT / "scim_bridge", folder / "scim_bridge")
     _add_migration(folder / "scim_bridge" / "storage" / "migrations", revision)
     return folder
 

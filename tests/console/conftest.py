@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Barrier, BrokenBarrierError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
@@ -22,6 +22,9 @@ from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.world import BRIDGE, World
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 CONSOLE = {"console": {"enabled": True}}
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -30,6 +33,17 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 @pytest.fixture
 def world(database: Database, clock: Clock) -> World:
     return World(database, clock, settings=CONSOLE)
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator["Browser"]:
+    """One for all tests of a process: each has windows of its own."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 # Needed only where there is a Chromium.
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @dataclass

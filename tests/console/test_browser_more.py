@@ -7,11 +7,12 @@ from playwright.sync_api import expect
 
 from scim_bridge.reconcile.report import Request
 from tests.console.company import fill
-from tests.console.test_browser import DESKTOP, PHONE, chromium, host, opens, world
+from tests.console.test_browser import DESKTOP, PHONE, host, opens, world
 from tests.console.test_certificates import brings, in_days
 from tests.world import World
 
-__all__ = ["chromium", "host", "opens", "world"]
+__all__ = ["host", "opens", "world"]
+
 
 PAGES = [
     "drift",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.console.test_browser import DESKTOP, PHONE, chromium, host, opens, world
+from tests.console.test_browser import DESKTOP, PHONE, host, opens, world
 from tests.console.test_browser_more import made
 from tests.console.test_drift import compared
 from tests.console.test_first_day import OLA, first_day, works
@@ -13,7 +13,8 @@ from tests.console.test_repair import WANTED, users
 from tests.console.test_repair import works as repairs
 from tests.world import World
 
-__all__ = ["chromium", "first_day", "host", "opens", "users", "world"]
+__all__ = ["first_day", "host", "opens", "users", "world"]
+
 
 LOOKS = pytest.mark.parametrize(
     ("role", "locale", "viewport", "scheme"),

@@ -210,7 +210,7 @@ def test_probes_go_on_while_ditio_is_down_and_never_more_than_that(queued: World
 
     monkeypatch.setattr(queued.ditio.faults, "take", noted)
     opens(queued)
-    for _ in range(600):
+    for _ in range(180):
         queued.clock.passes(seconds=1)
         queued.worker.run_until_idle()
 

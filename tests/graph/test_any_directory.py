@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from scim_bridge.domain.drift import Kind
@@ -15,7 +17,7 @@ from scim_bridge.storage.admin_tables import metadata
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.graph.story import EntraWorld, person
-from tests.thorough import either
+from tests.thorough import either, short_on_sqlite
 
 PEOPLE = 6
 GROUP = "bbbbbbbb-0000-4000-8000-000000000001"
@@ -118,13 +120,36 @@ def empty(database: Database) -> None:
             s.connection.execute(table.delete())
 
 
-@settings(max_examples=either(30, 6), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(story=steps, is_big=st.booleans())
-@example(story=EACH_KIND, is_big=False)
-@example(story=EACH_KIND, is_big=True)
+def any_directory(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Each walk of so many, and the two that show each kind."""
+
+    def tried(test: Callable[..., None]) -> Callable[..., None]:
+        for is_big in (True, False):
+            test = example(story=EACH_KIND, is_big=is_big)(test)
+        test = given(story=steps, is_big=st.booleans())(test)
+        checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+        return settings(max_examples=examples, suppress_health_check=checks)(test)
+
+    return tried
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@any_directory(either(30, 6))
 def test_the_findings_are_what_the_faults_swallowed_and_nothing_else(
     database_url: str, story: list[tuple[int, str, bool]], is_big: bool
 ):
+    is_found(database_url, story, is_big)
+
+
+@short_on_sqlite
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@any_directory(10)
+def test_they_are_found_by_the_other_database_too(database_url: str, story: list[tuple[int, str, bool]], is_big: bool):
+    """The same statements as on SQLite: a few walks reach all of them."""
+    is_found(database_url, story, is_big)
+
+
+def is_found(database_url: str, story: list[tuple[int, str, bool]], is_big: bool) -> None:
     clock = Clock()
     database = Database(database_url, clock=clock)
     try:

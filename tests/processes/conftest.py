@@ -1,6 +1,7 @@
 """A bridge and a simulated Ditio as processes of their own, talked to over loopback."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 import requests
 
+from scim_bridge.storage.database import Database
 from tests.processes.running import PATIENCE_SECONDS, Running, eventually, run
+from tests.world import TOKEN
 
 _numbers = count(1042)
 
@@ -54,7 +57,8 @@ class Bridge:
         self.url = ""
         self._folder = folder
         self._started: list[Running] = []
-        self._token = self.prints("token", "issue", "--name", "tests").strip()
+        with closing(Database(database_url)) as database, database.write("default") as s:
+            s.tokens.add("t", "tests", TOKEN, expires_at=None)
 
     def prints(self, *words: str) -> str:
         """Run a command that succeeds; what it printed."""
@@ -81,7 +85,7 @@ class Bridge:
             method,
             self.url + path,
             json=body,
-            headers={"Authorization": f"Bearer {self._token}"},
+            headers={"Authorization": f"Bearer {TOKEN}"},
             timeout=PATIENCE_SECONDS,
         )
 

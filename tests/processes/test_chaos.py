@@ -21,10 +21,7 @@ SEEDS = range(SEED, SEED + int(os.environ.get("CHAOS_SEEDS", "1")))
 PEOPLE = int(os.environ.get("CHAOS_PEOPLE", either(150, 60)))
 CLIENTS = 6
 
-pytestmark = [
-    pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
 
 @short_on_sqlite

@@ -17,8 +17,6 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import history, people
 from tests.processes.writers import Answer, Request, Writers, let_in, patch, writers
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Writers]:

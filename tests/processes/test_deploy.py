@@ -27,10 +27,7 @@ from tests.processes.running import PATIENCE_SECONDS, ROOT, eventually, run
 from tests.processes.test_slow_clients import HEADER, Dribbler
 from tests.test_deploy import pods, rendered
 
-pytestmark = [
-    pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
 DEPLOY = ROOT / "deploy"
 BIN = Path(sys.executable).parent

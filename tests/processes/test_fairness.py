@@ -19,10 +19,7 @@ from tests.processes.conftest import Bridge
 from tests.processes.running import PATIENCE_SECONDS, ROOT, environment
 from tests.thorough import short_on_sqlite
 
-pytestmark = [
-    pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
 SECONDS = float(os.environ.get("SCIM_BRIDGE_TESTS_FAIRNESS_SECONDS", "6"))
 """How long; a minute is what the design asks for, and is told by the environment."""

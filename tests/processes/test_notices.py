@@ -13,10 +13,7 @@ from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import eventually, run
 from tests.thorough import short_on_sqlite
 
-pytestmark = [
-    pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
 TURN_SECONDS = 90.0
 """A killed worker gives its turn back after half a minute, and the next one looks every quarter."""

@@ -21,10 +21,7 @@ from scim_bridge.web.console.visitors import author_of
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import command_of, eventually, run
 
-pytestmark = [
-    pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -19,10 +19,7 @@ from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import Running, command_of, eventually, is_alive
 from tests.thorough import short_on_sqlite
 
-pytestmark = [
-    pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -13,10 +13,7 @@ from scim_bridge.web.patient_worker import MOST_CONNECTIONS
 from tests.processes.conftest import Bridge
 from tests.processes.running import PATIENCE_SECONDS, eventually
 
-pytestmark = [
-    pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
 THREADS = 2
 

@@ -11,7 +11,6 @@ from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import eventually
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
     pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]

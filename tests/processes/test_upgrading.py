@@ -33,10 +33,7 @@ from tests.processes.running import PATIENCE_SECONDS, ROOT, Running, eventually,
 from tests.processes.test_deploy import Proxy, free_port
 from tests.thorough import either
 
-pytestmark = [
-    pytest.mark.xdist_group("processes"),
-    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
