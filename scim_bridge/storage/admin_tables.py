@@ -187,7 +187,27 @@ plan_items = Table(
     Column("is_blank", Boolean, nullable=False, server_default=text("false")),
 )
 Index("ix_plan_items_person", plan_items.c.tenant, plan_items.c.person_id)
-Index("ix_plan_items_number", plan_items.c.tenant, plan_items.c.plan_id, plan_items.c.employee_number)
+# The order in which a plan is read, kind by kind: a page is taken from it without a row of the table.
+Index(
+    "ix_plan_items_order",
+    plan_items.c.tenant,
+    plan_items.c.plan_id,
+    plan_items.c.kind,
+    plan_items.c.employee_number,
+    plan_items.c.person_id,
+    plan_items.c.position,
+    plan_items.c.cause,
+)
+# Few rows are only listed, or were blanked: whoever counts the others counts these, and looks at no other row.
+IS_LISTED = text("(listed IS NOT NULL OR is_blank)")
+Index(
+    "ix_plan_items_listed",
+    plan_items.c.tenant,
+    plan_items.c.plan_id,
+    plan_items.c.kind,
+    sqlite_where=IS_LISTED,
+    postgresql_where=IS_LISTED,
+)
 
 plan_outcomes = Table(
     "plan_outcomes",
