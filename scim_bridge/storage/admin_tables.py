@@ -122,7 +122,7 @@ audit = Table(
     "audit",
     metadata,
     Column("tenant", exact_text(), primary_key=True),
-    # Begins with the instant, so the key alone sorts, finds and ages the rows: each write updates one index only.
+    # Begins with the instant, so the key alone sorts, finds and ages the rows.
     Column("id", exact_text(), primary_key=True),
     Column("at", UtcDateTime, nullable=False),
     Column("actor", exact_text(), nullable=False),
@@ -136,6 +136,8 @@ audit = Table(
     Column("detail", exact_text()),
     Column("request_id", exact_text()),
 )
+# Each write keeps it up, which costs a hundredth of a write. Without it, one person's rows are looked for among all.
+Index("ix_audit_person", audit.c.tenant, audit.c.person_id)
 
 
 reconcile_runs = Table(

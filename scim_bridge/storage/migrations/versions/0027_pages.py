@@ -1,4 +1,4 @@
-"""Pages of the console that read an index instead of a table: plans, and types of certificates."""
+"""Pages of the console that read an index instead of a table: plans, types of certificates, and audit trail."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,3 +34,4 @@ def upgrade() -> None:
         sqlite_where=wins,
         postgresql_where=wins,
     )
+    op.create_index("ix_audit_person", "audit", ["tenant", "person_id"])
