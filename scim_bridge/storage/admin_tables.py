@@ -200,7 +200,7 @@ Index(
     plan_items.c.position,
     plan_items.c.cause,
 )
-# Few rows are only listed, or were blanked: whoever counts the others counts these, and looks at no other row.
+# Few rows are only listed, or were blanked. To count the others, these are counted, and no other row is looked at.
 IS_LISTED = text("(listed IS NOT NULL OR is_blank)")
 Index(
     "ix_plan_items_listed",
