@@ -77,42 +77,47 @@ class PlanItems(Repository):
 
     def page(self, kind: Kind | None, *, skip: int, limit: int) -> list[Drift]:
         """Return some rows in the order of `all`. :param kind: Only rows of this kind; None for all."""
-        counts = self.by_kind()
-        kinds = [*counts] if kind is None else [kind.value] if kind.value in counts else []
-        if not kinds:
-            return []
-        most = max(kinds, key=counts.__getitem__)
-        query = self._in_order(most, [each for each in kinds if each != most])
+        query = self._in_order() if kind is None else self._of_kind(kind)
         places = [row.position for row in self._connection.execute(query.offset(skip).limit(limit))]
         found = {each.position: each for each in self._drifts(self._at(places))}
         # Rows that were removed by age between the two statements are left out.
         return [found[each] for each in places if each in found]
 
-    def _in_order(self, most: str, others: Sequence[str]) -> CompoundSelect[Any] | Select[Any]:
-        """Select the rows of these kinds in the order of `all`. :param most: The most frequent kind.
+    def _of_kind(self, kind: str) -> Select[Any]:
+        """Select the rows of one kind in order; the index has them so."""
+        of_kind = plan_items.c.kind
+        columns = plan_items.c.employee_number, plan_items.c.person_id
+        query = select(of_kind.label("best"), *columns, of_kind.label("rank"), plan_items.c.position)
+        return query.where(self._mine(), of_kind == kind).order_by(*columns, plan_items.c.position)
 
-        Most people differ in this kind alone. The index has their rows in order, so none of them is sorted here: the
-        rows of all other people are sorted, and both are merged.
+    def _in_order(self) -> CompoundSelect[Any] | Select[Any]:
+        """Select the rows in the order of `all`.
+
+        Most people differ in the most frequent kind alone. The index has their rows in order, so SQLite sorts none of
+        them: the rows of all other people are sorted, and both are merged. PostgreSQL sorts all as fast.
         """
-        kind, position, by = plan_items.c.kind, plan_items.c.position, ("employee_number", "person_id")
-        number, person = (plan_items.c[each] for each in by)
-        of_most = select(kind.label("best"), number, person, kind.label("rank"), position)
-        of_most = of_most.where(self._mine(), kind == most)
+        if self._connection.dialect.name == "postgresql":
+            return self._by_person().where(self._mine()).with_only_columns(plan_items.c.position)
+        counts, kind = self.by_kind(), plan_items.c.kind
+        most = max(counts, key=counts.__getitem__, default=Kind.field.value)
+        others = [each for each in counts if each != most]
         if not others:
-            return of_most.order_by(number, person, position)
+            return self._of_kind(most)
         # `most` is sorted by its name, which the index has. So those before it are digits, which are less than any
         # name, and those after it begin with a tilde, which is greater.
-        ranks = {each: ORDER[Kind(each)] for each in (most, *others)}
+        ranks = {each: ORDER[Kind(each)] for each in counts}
         rank = case(
             {each: f"{'~' * (ranks[each] > ranks[most])}{ranks[each]:02}" for each in others}, value=kind, else_=kind
         )
         best = func.min(rank).over(partition_by=_WHO)
+        by = plan_items.c.employee_number, plan_items.c.person_id
         have_others = select(_WHO).where(self._mine(), kind.in_(others))
-        mixed = select(best.label("best"), number, person, rank.label("rank"), position).where(
-            self._mine(), _WHO.in_(have_others)
+        mixed = select(best.label("best"), *by, rank.label("rank"), plan_items.c.position)
+        both: CompoundSelect[Any] = union_all(
+            self._of_kind(most).order_by(None).where(_WHO.not_in(have_others)),
+            mixed.where(self._mine(), _WHO.in_(have_others)),
         )
-        both = union_all(of_most.where(_WHO.not_in(have_others)), mixed)
-        return both.order_by("best", *by, "rank", "position")
+        return both.order_by("best", *(each.name for each in by), "rank", "position")
 
     def count_left(self) -> int:
         """Return how many rows can be repaired and have no outcome yet; see `Drift.may_be_repaired`."""
