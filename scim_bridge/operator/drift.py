@@ -54,16 +54,36 @@ class PlanPage:
     next_skip: int | None
     """How many rows stand before the next part; None for the last part."""
 
+    outcomes: Mapping[int, str | None]
+    """By position, why a row of this part was skipped; None: it was repaired."""
+
+    approved: frozenset[int]
+    """The positions of rows of this part that are approved, and wait for their repair."""
+
     left: int
     """How many rows of the whole plan can still be repaired."""
+
+    repaired: int
+    skipped: int
+    """How many rows of the whole plan were repaired, and skipped."""
 
 
 def plan_page(s: Session, plan_id: str, kind: Kind | None, *, skip: int) -> PlanPage:
     """Return a part of a plan, by person. :param kind: Only rows of this kind. :param skip: Rows that come before."""
     plan = s.plan(plan_id)
     rows = plan.page(kind, skip=skip, limit=ROWS + 1)
-    people = by_person(s, rows[:ROWS])
-    return PlanPage(people, skip + ROWS if len(rows) > ROWS else None, plan.count_left())
+    shown = rows[:ROWS]
+    places = [row.position for row in shown if row.position is not None]
+    repaired, skipped = plan.count_outcomes()
+    return PlanPage(
+        people=by_person(s, shown),
+        next_skip=skip + ROWS if len(rows) > ROWS else None,
+        outcomes=plan.outcomes_of(places),
+        approved=plan.is_approved(places),
+        left=plan.count_left(),
+        repaired=repaired,
+        skipped=skipped,
+    )
 
 
 def by_person(s: Session, rows: Sequence[Drift]) -> list[Differing]:

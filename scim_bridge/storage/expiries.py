@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, TextClause, and_, case, func, literal, or_, select
 
 from scim_bridge.domain.certificate import CertificateType, HolderKind
 from scim_bridge.domain.employee import EmployeeNumber, Field
@@ -17,6 +17,7 @@ from scim_bridge.storage.engine import Repository, Transaction
 from scim_bridge.storage.json_sql import KEY_LETTERS, DepartmentKey
 from scim_bridge.storage.ledger import counting
 from scim_bridge.storage.tables import (
+    IS_WINNING,
     acknowledged,
     from_stored,
     people,
@@ -130,13 +131,22 @@ class Expiries(Repository):
 
     def unknown(self, required: Sequence[CertificateType]) -> list[CertificateType]:
         """Return the types that no certificate has: they may be misspelled."""
-        query = select(entries.c.type).where(counting(self._tenant), entries.c.type.in_(list(required))).distinct()
-        known = set(self._connection.execute(query).scalars())
-        return [kind for kind in dict.fromkeys(required) if kind not in known]
+        return [kind for kind in dict.fromkeys(required) if not self._is_type(kind)]
+
+    def _is_type(self, kind: CertificateType) -> bool:
+        query = select(literal(1)).select_from(entries).where(*self._winning(), entries.c.type == kind).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def _winning(self) -> tuple[ColumnElement[bool], TextClause]:
+        return entries.c.tenant == self._tenant, IS_WINNING
 
     def types(self, most: int) -> list[CertificateType]:
-        """Return the types of certificates, by name, at most so many."""
-        query = select(entries.c.type).where(counting(self._tenant)).distinct().order_by(entries.c.type).limit(most)
+        """Return the types of certificates, by name, at most so many. Each costs one look-up."""
+        first = select(func.min(entries.c.type).label("type")).where(*self._winning())
+        found = first.cte("found", recursive=True)
+        following = first.where(entries.c.type > found.c.type).correlate(found).scalar_subquery()
+        found = found.union_all(select(following).where(found.c.type.is_not(None)))
+        query = select(found.c.type).where(found.c.type.is_not(None)).limit(most)
         return list(self._connection.execute(query).scalars())
 
     def counted(self, today: date) -> dict[tuple[str, str], int]:

@@ -12,7 +12,7 @@ from scim_bridge.domain.audit import Actor, ActorKind, Author
 from scim_bridge.domain.certificate import Part, type_of
 from scim_bridge.operator.certificates import Due, calendar
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.expiries import Expiry
+from scim_bridge.storage.expiries import Expiries, Expiry
 from scim_bridge.tenant import new_id
 from tests.companies import Companies
 from tests.conftest import Clock
@@ -110,6 +110,19 @@ def test_who_lacks_what_on_a_day(crew: World, signs_in: SignsIn):
     assert "has the type Truck" in kari.get("certificates/lacking?required=Truck").text
     assert "<table" not in kari.get("certificates/lacking").text
     assert kari.get(f"{page}&on=tomorrow").status_code == 400
+
+
+def test_types_are_listed_by_name(crew: World):
+    """Those that count: not those of another company, nor of withdrawn certificates."""
+    rows = [("1043", kind, "2024-01-01", in_days(crew, 60)) for kind in ("Arbeid i høyden", "Ås")]
+    brings(crew.parts, *rows)
+    with crew.database.read("default") as s:
+        expiries = Expiries(s)
+        assert expiries.types(10) == ["Arbeid i høyden", "Byggekort", "Kranførerbevis", "Ås"]
+        assert expiries.types(2) == ["Arbeid i høyden", "Byggekort"]
+        assert expiries.unknown([type_of("Truck"), type_of("Byggekort"), type_of("Truck")]) == ["Truck"]
+    with crew.database.read("other") as s:
+        assert Expiries(s).types(10) == []
 
 
 def unfolded(text: str) -> list[str]:

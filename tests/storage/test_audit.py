@@ -2,17 +2,20 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 import scim_bridge
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author, changed_names
+from scim_bridge.domain.person import PersonId
 from scim_bridge.operator.audit import exported
 from scim_bridge.storage.audit import AuditChoice
 from scim_bridge.storage.database import Database, audited
@@ -147,3 +150,26 @@ def test_what_a_newer_version_has_done_is_shown_as_it_is_stored(database: Databa
     with database.read("default") as s:
         assert len(s.audit.latest(AuditChoice(), before=None, limit=10)) == 2
         assert s.audit.latest(AuditChoice(actor=ActorKind.operator), before=None, limit=10) == [known]
+
+
+def test_one_persons_rows_are_found_in_an_index(database: Database, clock: Clock):
+    """However long the trail is."""
+    for number in range(50):
+        add(database, clock, AuditEvent(Action.changed, "User", None, PersonId(f"p{number % 10}")))
+        clock.passes(seconds=1)
+    sent: list[tuple[str, Any]] = []
+    with database.write("default") as s:
+        s.connection.exec_driver_sql("ANALYZE audit")
+    with database.read("default") as s:
+        event.listen(s.connection, "before_cursor_execute", lambda *told: sent.append((told[2], told[3])))
+        choice = AuditChoice(people={PersonId("p3"), PersonId("p7")}, since=clock() - timedelta(seconds=40))
+        found = s.audit.latest(choice, before=None, limit=3)
+        more = s.audit.latest(choice, before=found[-1].id, limit=20)
+        if not database.is_sqlite:
+            s.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        plans = [str(s.connection.exec_driver_sql(f"{explain} {asked}", values).all()) for asked, values in sent[:2]]
+
+    assert [each.deed.person_id for each in found] == ["p7", "p3", "p7"]
+    assert [each.deed.person_id for each in more] == ["p3", "p7", "p3", "p7", "p3"]
+    assert all("ix_audit_person" in plan for plan in plans), plans

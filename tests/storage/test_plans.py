@@ -1,18 +1,24 @@
 """Stored plans: immutable, but for erasure and age; and what is new in each (rule Q5)."""
 
+import re
+import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, text
 
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.plans import blank_person
+from scim_bridge.storage.plans import PlanItems, blank_person
 from tests.conftest import Clock
+from tests.thorough import either
 
 
 def row(kind: Kind, number: str, field: str | None = None, **changes: Any) -> Drift:
@@ -65,6 +71,87 @@ def test_rows_are_grouped_by_person_leavers_first(database: Database, clock: Clo
         ("1", Kind.field),
         ("0", Kind.unmanaged),
     ]
+
+
+people = st.sampled_from([("p1", "1"), ("p2", "2"), ("p3", "2"), ("p4", None), (None, "2"), (None, "3"), (None, None)])
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from(Kind), people), max_size=12), size=st.integers(1, 5))
+@settings(max_examples=either(60, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pages_follow_each_other_as_one_long_list_does(database: Database, rows: list[Any], size: int):
+    """Each row once, whatever kinds the plan has; of one kind, those of the list."""
+    plan = str(uuid.uuid4())
+    stored = [replace(row(kind, ""), employee_number=number, person_id=person) for kind, (person, number) in rows]
+    with database.write("default") as s:
+        s.plan(plan).add(stored, 0)
+
+    def walked(items: PlanItems, kind: Kind | None) -> list[Drift]:
+        found: list[Drift] = []
+        while page := items.page(kind, skip=len(found), limit=size):
+            found += page
+        return found
+
+    with database.read("default") as s:
+        items = s.plan(plan)
+        whole = list(items.all())
+        assert walked(items, None) == whole
+        assert len(whole) == len(rows)
+        for kind in Kind:
+            of_kind = [each for each in whole if each.kind is kind]
+            assert sorted(each.position or 0 for each in walked(items, kind)) == sorted(
+                each.position or 0 for each in of_kind
+            )
+
+
+def plan_of(database: Database, asks: Callable[[PlanItems], object]) -> list[str]:
+    """How the database finds the places of the rows of a page."""
+    sent: list[tuple[str, Any]] = []
+    with database.write("default") as s:
+        s.connection.exec_driver_sql("ANALYZE plan_items")
+    with database.read("default") as s:
+        event.listen(s.connection, "before_cursor_execute", lambda *told: sent.append((told[2], told[3])))
+        asks(s.plan("a"))
+        if not database.is_sqlite:
+            # So few rows are read faster without an index.
+            s.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            s.connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        ((statement, values),) = [each for each in sent if "OFFSET" in each[0]]
+        explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        return [str(each[-1]) for each in s.connection.exec_driver_sql(f"{explain} {statement}", values)]
+
+
+def test_a_page_is_read_from_an_index(database: Database, clock: Clock):
+    """However long the plan is: nothing is sorted that is in the index already, and no row before the page is read."""
+    fields = [row(Kind.field, f"{n}", "email", person_id=PersonId(f"{n}")) for n in range(500)]
+    store(database, clock, "a", *fields, row(Kind.should_be_inactive, "x", person_id=PersonId("x")))
+
+    of_kind = " ".join(plan_of(database, lambda items: items.page(Kind.field, skip=400, limit=50)))
+    of_all = plan_of(database, lambda items: items.page(None, skip=400, limit=50))
+
+    assert "ix_plan_items_order" in of_kind
+    assert not re.search("TEMP B-TREE|Sort", of_kind)
+    if database.is_sqlite:
+        left, right = of_all.index("LEFT"), of_all.index("RIGHT")
+        assert not any("TEMP B-TREE" in step for step in of_all[left:right]), of_all
+        assert all("COVERING INDEX ix_plan_items_order" in step for step in of_all if "plan_items " in step), of_all
+
+
+def test_a_page_is_shown_although_age_removes_its_rows_meanwhile(database: Database, clock: Clock):
+    """Q5: a page reads which rows it has, and then the rows: some may be gone by then."""
+    store(database, clock, "a", *(row(Kind.field, f"{n}", "email", person_id=PersonId(f"{n}")) for n in range(3)))
+
+    def removes(*told: Any) -> None:
+        if "OFFSET" in told[2]:
+            with database.write() as s:
+                s.connection.execute(text("DELETE FROM plan_items WHERE employee_number = '1'"))
+
+    with database.read("default") as s:
+        event.listen(s.connection, "after_cursor_execute", removes)
+        shown = [each.employee_number for each in s.plan("a").page(None, skip=0, limit=10)]
+
+    assert shown in (["0", "2"], ["0", "1", "2"])
+    with database.read("default") as s:
+        assert [each.employee_number for each in s.plan("a").all()] == ["0", "2"]
 
 
 def test_the_rows_of_an_old_plan_go_and_one_line_stays(database: Database, clock: Clock):

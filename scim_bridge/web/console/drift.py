@@ -10,8 +10,8 @@ from scim_bridge import errors
 from scim_bridge.domain.drift import LOGIN, OF_ENTRA, Drift, Kind
 from scim_bridge.domain.employee import Field
 from scim_bridge.operator import repair
-from scim_bridge.operator.drift import apply_command, plan_page, report_of, runs, schedule
-from scim_bridge.reconcile.report import CAUSES, DRIFT, FAILED, IN_SYNC, STOPPED
+from scim_bridge.operator.drift import apply_command, plan_page, runs, schedule
+from scim_bridge.reconcile.report import CAUSES, DRIFT, FAILED, IN_SYNC, STOPPED, find_plan
 from scim_bridge.web.console import language, words
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
@@ -94,28 +94,24 @@ def show_plan(place: Place, plan: str) -> str:
     skip = min(max(request.args.get("skip", type=int) or 0, 0), MOST_ROWS)
     try:
         with place.tenant.read() as s:
-            report = report_of(s, plan.replace("\0", ""))
-            found = plan_page(s, report.run.id, kind, skip=skip)
-            approved, going_on = s.plan(report.run.id).approved(), repair.repair_of(s)
-            confirms = not found.left and not report.outcomes and repair.may_be_confirmed(s, report.run)
+            run = find_plan(s, plan.replace("\0", ""))
+            found, going_on = plan_page(s, run.id, kind, skip=skip), repair.repair_of(s)
+            confirms = not (found.left or found.repaired or found.skipped) and repair.may_be_confirmed(s, run)
     except errors.NotFound as error:
         raise NotFound(gettext(NO_PLAN)) from error
     return place.render(
         "plan.html",
-        report=report,
-        run=report.run,
+        run=run,
         found=found,
         kind=kind,
         skip=skip,
-        approved=approved,
         going_on=going_on,
         confirms=confirms,
         can_choose=place.is_operator and going_on is None,
         may_be_chosen=lambda rows: any(
-            row.may_be_repaired(reviewed=True) and report.outcomes.get(row.position, "") is not None for row in rows
+            row.may_be_repaired(reviewed=True) and found.outcomes.get(row.position or 0, "") is not None for row in rows
         ),
-        command=apply_command(report.run.id, place.tenant.name, force=report.run.stopped is not None),
-        skipped=sum(why is not None for why in report.outcomes.values()),
+        command=apply_command(run.id, place.tenant.name, force=run.stopped is not None),
         kinds=_kinds(),
         sentence=sentence,
         found_of=found_of,

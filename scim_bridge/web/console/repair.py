@@ -10,10 +10,10 @@ from werkzeug.wrappers import Response
 from scim_bridge import errors
 from scim_bridge.domain.drift import Kind
 from scim_bridge.operator import repair
-from scim_bridge.operator.drift import report_of
 from scim_bridge.operator.repair import Effect, Selection
 from scim_bridge.operator.waiting import is_paused
 from scim_bridge.plan.limits import Limits
+from scim_bridge.reconcile.report import find_plan
 from scim_bridge.storage.database import Session
 from scim_bridge.web.console import drift
 from scim_bridge.web.console.language import gettext
@@ -102,17 +102,23 @@ def progress(place: Place, plan: str) -> Response:
     """Show how far the repair is. While it goes on, the browser asks again by itself, without any script."""
     try:
         with place.tenant.read() as s:
-            report = report_of(s, _id(plan))
-            found = repair.progress_of(s, report.run.id)
+            run = find_plan(s, _id(plan))
+            found = repair.progress_of(s, run.id)
+            repaired, skipped = s.plan(run.id).count_outcomes()
     except errors.NotFound as error:
         raise _no_plan() from error
     refreshes = found.asked is not None and request.args.get("refresh") != "no"
-    skipped = sum(why is not None for why in report.outcomes.values())
     page = place.render(
-        "repairing.html", report=report, found=found, skipped=skipped, refreshes=refreshes, seconds=REFRESH_SECONDS
+        "repairing.html",
+        run=run,
+        found=found,
+        repaired=repaired,
+        skipped=skipped,
+        refreshes=refreshes,
+        seconds=REFRESH_SECONDS,
     )
     # Without the notice of the approval, which a screen reader would read again each time.
-    return place.refreshed(page, "plan_progress", refreshes, plan=report.run.id)
+    return place.refreshed(page, "plan_progress", refreshes, plan=run.id)
 
 
 def compare(place: Place) -> Response:
