@@ -56,7 +56,8 @@ class Operations:
             return self._write(call, "POST", EMPLOYEES, self._with_company(call.body), within)
         if call.name in _DOCUMENTED:
             method, suffix = _DOCUMENTED[call.name]
-            return self._write(call, method, f"{EMPLOYEES}/{number}{suffix}", call.body, within)
+            body = self._with_company(call.body) if call.name is OperationName.create_employment else call.body
+            return self._write(call, method, f"{EMPLOYEES}/{number}{suffix}", body, within)
         match self._config.operation(call.name):
             case "off":
                 message = f'{_what(call)}: {setting_name(call.name)} is "off"; nothing was sent'
@@ -114,6 +115,7 @@ class Operations:
         raise error_of(received, what, now=self._now(), write=method != "GET", operation=call.name)
 
     def _with_company(self, body: JsonObject) -> JsonObject:
+        """Return the body of a creation. Ditio's overview wants the company there, and no example has it ([U])."""
         return {"companyId": self._config.company_id, **body} if self._config.send_company_id else body
 
 

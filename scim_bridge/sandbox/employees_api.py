@@ -143,6 +143,8 @@ class EmployeesApi:
 
     def _create_employment(self, number: str) -> Response:
         self._refuse_missing("create-employment")
+        if self._style().require_company_id:
+            documents.text(_body(), "companyId")
         employment = documents.new_employment(_body())
         return self._written(lambda: self._company.create_employment(number, employment), created=True)
 

@@ -93,7 +93,7 @@ class Style:
     """Whether to refuse a creation without `birthDate`, and clearing it."""
 
     require_company_id: bool = False
-    """Whether to refuse a creation without `companyId`."""
+    """Whether to refuse a creation without `companyId`, of an employee and of an employment."""
 
     payroll_locked_until: date | None = None
     """Start and end dates on or before this day are refused (400)."""

@@ -127,6 +127,13 @@ def test_a_creation_names_the_company_only_when_a_setting_says_so(world, ditio, 
     assert refused.value.field == "companyId"
     assert ditio.employee("1042").company_id == COMPANY
 
+    world.client().send(*a_call(OperationName.end_employment, endDate="2026-03-31"))
+    again = a_call(OperationName.create_employment, startDate="2027-03-01")
+    with pytest.raises(PermanentError):
+        world.client(company_id=COMPANY).send(*again)
+    world.client(company_id=COMPANY, send_company_id=True).send(*again)
+    assert len(ditio.employee("1042").employments) == 2
+
 
 def test_sending_the_company_needs_one(world):
     with pytest.raises(ValueError, match="DITIO__COMPANY_ID"):
