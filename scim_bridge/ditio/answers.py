@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from scim_bridge.ditio.config import DEFAULT_OPERATIONS, setting_name
@@ -278,9 +279,10 @@ def _error(received: Received, what: str, now: datetime, write: bool, operation:
             return missing(operation, said)
         case 429:
             return RateLimited(said, retry_after_seconds=seconds)
-        case _ if 400 <= status <= 499:
+        case _ if 400 <= status <= 499 and status != HTTPStatus.REQUEST_TIMEOUT:
             return refusal_of(received, what)
-        case _ if status >= 500:
+        case _ if status >= 400:
+            # A proxy may also answer 408 (RFC 9110 §15.5.9) for Ditio, and then nothing was refused.
             return TransientError(said, ambiguous=write, retry_after_seconds=seconds)
         case _:
             return CredentialsRefused(f"{said}. DITIO__API_URL seems wrong: the API itself never redirects")
