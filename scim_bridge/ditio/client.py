@@ -125,11 +125,13 @@ class DitioClient:
     def search(self, text: str, *, within: float | None = None) -> list[ActualEmployee]:
         """Return employees of this company where Ditio finds a text, in any field and not exactly (rule P4).
 
+        One may have no employee number ([U]: Ditio's own SCIM app sends none), and still has the phone or e-mail.
+
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
         :raises DeliveryError: see `errors.py`.
         """
         rows = self._search(text, within=within, renews=True)
-        return [found for row in rows if (found := self._employee(row)) is not None]
+        return [found for row in rows if (found := self._employee(row, needs_number=False)) is not None]
 
     def roster(self, today: date) -> Iterator[ActualEmployee]:
         """Yield all employees of this company, as a stream; an employee may come more than once.
@@ -143,8 +145,11 @@ class DitioClient:
         """Yield the same from the reporting API, of which this client then has the address and the scope."""
         return self._all_employees(reporting_source(self._config.company_id), today)
 
-    def _employee(self, row: JsonObject, today: date | None = None) -> ActualEmployee | None:
-        return employee_from_row(row, region=self._config.phone_region, zone=self._config.zone, today=today)
+    def _employee(
+        self, row: JsonObject, today: date | None = None, *, needs_number: bool = True
+    ) -> ActualEmployee | None:
+        region, zone = self._config.phone_region, self._config.zone
+        return employee_from_row(row, region=region, zone=zone, today=today, needs_number=needs_number)
 
     def _all_employees(self, source: Source, today: date) -> Iterator[ActualEmployee]:
         roster = Roster(

@@ -89,6 +89,9 @@ class Style:
     missing_operations: frozenset[str] = frozenset()
     """Operations that this Ditio does not know (404), for example `disable`."""
 
+    brief_search: bool = False
+    """Whether a search shows only numbers and names of employees, and not their phones and e-mails."""
+
     birth_date_required: bool = False
     """Whether to refuse a creation without `birthDate`, and clearing it."""
 
