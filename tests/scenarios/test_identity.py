@@ -394,18 +394,23 @@ def test_a_404_that_the_search_contradicts_creates_no_one(database: Database, cl
     assert world.employee("1042").created_count == 0
 
 
-def test_no_one_is_created_again_on_one_404(world: World, kari: EntraUser):
-    """P5, Q2: a reviewed `missing` row, and the person is there under another number by now: skipped and named."""
+@pytest.mark.parametrize("number", ["7777", "1042"])
+def test_no_one_is_created_again_on_one_404(world: World, kari: EntraUser, number: str):
+    """P5, Q2: a reviewed `missing` row, and the person is there by now, under any number: skipped and named."""
     moved = world.ditio.company.employees.pop("1042")
     world.changes(kari, job_title="Anleggsleder")
     plan = reconcile(world)
     assert ("missing", "1042") in [each[:2] for each in plan.told]
-    moved.employee_number = "7777"
-    world.ditio.company.employees["7777"] = moved
+    moved.employee_number = number
+    world.ditio.company.employees[number] = moved
+    world.forget()
     found = reconcile(world, apply=True, plan_id=plan.report.run.id)
 
     assert [name for name, _ in found.skipped] == ["employeeNumber"]
-    assert "1042" not in world.ditio.company.employees
+    assert sorted(world.ditio.company.employees) == sorted([number, "9001"])
+    assert world.sent() == []
+    with world.database.read("default") as s:
+        assert s.people.linked_to(EmployeeNumber("1042")) is not None
 
 
 @pytest.fixture
