@@ -452,6 +452,21 @@ def test_a_stored_row_is_not_written_to_a_twin(twins: World):
     assert twins.employee("1000").first_name == "Per"
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_persons_delivery_sends_no_certificate_to_a_stranger(world: World, kari: EntraUser, is_gone: bool):
+    """P5, K2: nor under a number that Ditio does not show."""
+    is_replaced_by_a_stranger(world)
+    if is_gone:
+        world.ditio.company.employees.pop("1042")
+    kept(world, Source.csv, a_certificate(), "1042")
+    world.worker.run_until_idle()
+    world.clock.passes(minutes=10)
+    world.worker.run_until_idle()
+
+    assert world.state(kari)[0] == "parked"
+    assert [call for call in world.ditio.writes() if "certificates" in call.path] == []
+
+
 def test_a_certificate_is_not_sent_to_a_twin(twins: World):
     """P5, K2: nor by a batch of certificates."""
     kept(twins, Source.csv, a_certificate(), "1000")
