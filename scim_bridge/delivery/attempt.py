@@ -187,7 +187,7 @@ class Attempt:
             return self.tenant.ditio.get(number, within=self._keep_lease())
 
     def search(self, text: str) -> list[ActualEmployee]:
-        """Find employees by free text; not exact. One of whom the search shows too little is read ([U])."""
+        """Find employees by free text; not exact. An employee is read if the search shows too little ([U])."""
         with self.permit():
             found = self.tenant.ditio.search(text, within=self._keep_lease())
         return [self._as_read(each, text) for each in found]
