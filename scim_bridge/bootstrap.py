@@ -89,10 +89,15 @@ def open_database(settings: Settings, *, patience: Patience = REQUESTS) -> Datab
 
     :param patience: How long PostgreSQL may take to answer before it counts as out of reach.
     """
+    return Database(settings.database.url, pool_size=connections_of(settings), patience=patience)
+
+
+def connections_of(settings: Settings) -> int:
+    """Return how many connections to the database a process keeps: for each thread that may use one at a time."""
     ditios = [own.ditio for own in settings.tenants.values()]
     of_worker = threads_for([places_for(each.max_concurrency, each.requests_per_second) for each in ditios])
-    # Three more connections: for the thread that gives out the places, for the scheduler, and for notices.
-    return Database(settings.database.url, pool_size=max(settings.server.threads, of_worker) + 3, patience=patience)
+    # Three more: for the thread that gives out the places, for the scheduler, and for notices.
+    return max(settings.server.threads, of_worker) + 3
 
 
 def build(

@@ -2,20 +2,39 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 import click
 import pytest
 
+from scim_bridge import traces
+from scim_bridge.bootstrap import connections_of
+from scim_bridge.certificates import workbook
 from scim_bridge.cli.main import COMMANDS, main
+from scim_bridge.doctor.database import LONGEST_FILE_CHECK_SECONDS
+from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS
 from scim_bridge.domain.employee import Field
-from scim_bridge.domain.outcome import BY_REASON, DUE, Reason, State, explained, state_of
+from scim_bridge.domain.outcome import BY_REASON, CAP_SECONDS, DUE, Reason, State, explained, state_of
+from scim_bridge.operator import certificate_import
 from scim_bridge.scim.mapping import DEFAULT_RULES
+from scim_bridge.settings import Settings
 from scim_bridge.settings.catalogue import CATALOGUE
+from scim_bridge.settings.load import of_web_process
 from scim_bridge.settings.types import PREFIX, TENANTS, variable
+from scim_bridge.storage import console, refusals
+from scim_bridge.storage.pairs import KEPT_FOR
+from scim_bridge.storage.runs import BEAT_SECONDS, PROCESS_ALIVE_SECONDS
+from scim_bridge.storage.search import MAX_PAGE_SIZE
 from scim_bridge.web.auth.jwt import REASONS
+from scim_bridge.web.console import settings as page_of_settings
+from scim_bridge.web.patient_worker import HEADER_SECONDS, MOST_CONNECTIONS
+from scim_bridge.web.scim.bounds import MAX_MARKS, MAX_MEMBERS
+from scim_bridge.web.scim.routes import BULK_SECONDS
+from scim_bridge.web.server import GRACEFUL_SECONDS
 
+MIB = 1024 * 1024
 ROOT = Path(__file__).parents[1]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
@@ -177,3 +196,58 @@ def test_the_reasons_of_a_refusal_are_those_of_the_log():
         for reason in re.findall(r"`([^`]+)`", cells[0]):
             kind, _, why = reason.partition("-")
             assert (kind in ("jwt", "assertion") and why in REASONS) or f'"{reason}"' in code, reason
+
+
+def test_deploying_says_how_many_connections_postgresql_has_to_allow():
+    """Each process may use twice its pool; the schedulers of a worker have a few of their own."""
+
+    def pools(companies: int) -> tuple[int, int]:
+        all_of_them = Settings().serving({f"company-{number}": Settings() for number in range(companies)})
+        return connections_of(of_web_process(all_of_them)), connections_of(all_of_them)
+
+    def most(companies: int) -> int:
+        web, worker = pools(companies)
+        return 2 * (Settings().server.workers * web + worker)
+
+    web, worker = pools(1)
+    page = " ".join(PAGES["docs/deploying.md"].split())
+    assert f"each web process keeps up to {web} connections, and the worker up to {worker};" in page
+    found = re.search(r"Allow (\d+) for one `serve`.* and (\d+) more for each further company", page)
+    assert found is not None
+    first, more = map(int, found.groups())
+    assert first - 6 <= most(1) <= first
+    assert all(most(companies) <= first + more * (companies - 1) for companies in range(2, 20))
+
+
+FIGURES = [
+    ("operating", "at most {} combining marks in a row", MAX_MARKS),
+    ("operating", "A body may list {:,} members of a group", MAX_MEMBERS),
+    ("operating", "A page holds {} MiB", MAX_PAGE_SIZE / MIB),
+    ("operating", "A bulk request has {} seconds", BULK_SECONDS),
+    ("operating", "may have {} connections to each process of `serve`", MOST_CONNECTIONS),
+    ("operating", "the newest {:,} are kept", refusals.MOST),
+    ("operating", "no worker has left one for two minutes", PROCESS_ALIVE_SECONDS / 60 == 2),
+    ("operating", "leaves a heartbeat in the database every half minute", BEAT_SECONDS * 2 == 60),
+    ("operating", "only one person now and then (at most half a minute apart)", LONGEST_GAP_SECONDS * 2 == 60),
+    ("operating", "at least once an hour", CAP_SECONDS == 3600),
+    ("operating", "has five seconds for the first byte and for the header", HEADER_SECONDS == 5),
+    ("console", "A session ends after {} minutes without a page", console.IDLE_AFTER / timedelta(minutes=1)),
+    ("console", "after ten hours in any case", timedelta(hours=10) == console.SESSION_LASTS),
+    ("console", "at most {} KiB", certificate_import.MOST_BYTES / 1024),
+    ("console", "and {:,} lines", certificate_import.MOST_LINES),
+    ("console", "for at most a quarter of a minute", page_of_settings.SECONDS * 4 == 60),
+    ("console", "The pairs are kept for a day", timedelta(days=1) == KEPT_FOR),
+    ("certificates", "up to {} MiB unpacked", workbook.MOST_BYTES / MIB),
+    ("observing", "a process that ends waits two seconds at most", traces.ENDING_SECONDS == 2),
+    ("deploying", "and ends within {} seconds", GRACEFUL_SECONDS),
+    ("troubleshooting", "for at most {} seconds", LONGEST_FILE_CHECK_SECONDS),
+]
+
+
+@pytest.mark.parametrize(("page", "told", "figure"), FIGURES)
+def test_a_figure_that_is_written_out_is_that_of_the_code(page: str, told: str, figure: float | bool):
+    """Where the page has it in words, the figure is whether that is so."""
+    assert figure is not False
+    number = int(figure)
+    assert number == figure
+    assert told.format(number) in " ".join(PAGES[f"docs/{page}.md"].split())

@@ -18,6 +18,7 @@ from scim_bridge.plan.limits import CompanySize, roster_doubt
 from scim_bridge.plan.matching import CONTENDED, PossibleEmployees, is_doubtful, proposals
 from scim_bridge.reconcile.load import RosterLoading
 from scim_bridge.scim.mapping import is_sent
+from scim_bridge.storage.asked import LINK
 from scim_bridge.storage.candidates import Candidate, unlinked
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.pairs import Pairs, forget_abandoned, kept_pairs
@@ -315,6 +316,9 @@ class Adoption:
                 before = kept_pairs(s) if keep and is_whole else None
                 if keep and is_whole:
                     s.pairs(run_id).keep()
+                    if apply_for is not None:
+                        # Begun again, it would link pairs of this run, which no administrator has seen.
+                        s.asked.done(LINK)
                 else:
                     _drop(s, run_id)
                 if before is not None:

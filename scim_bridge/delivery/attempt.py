@@ -187,9 +187,19 @@ class Attempt:
             return self.tenant.ditio.get(number, within=self._keep_lease())
 
     def search(self, text: str) -> list[ActualEmployee]:
-        """Find employees by free text; not exact."""
+        """Find employees by free text; not exact. An employee is read if the search shows too little ([U])."""
         with self.permit():
-            return self.tenant.ditio.search(text, within=self._keep_lease())
+            found = self.tenant.ditio.search(text, within=self._keep_lease())
+        return [self._as_read(each, text) for each in found]
+
+    def _as_read(self, found: ActualEmployee, text: str) -> ActualEmployee:
+        is_told = {Field.phone, Field.email} <= found.values.keys() or text in found.values.values()
+        if is_told or not found.employee_number:
+            return found
+        try:
+            return self.look_up(found.employee_number) or found
+        except ValueError:
+            return found  # No URL can have this number (rule P7).
 
     def check(self, *, renews: bool = True) -> None:
         """Read something that concerns no person. :raises DeliveryError: Ditio as a whole has a problem (rule R2)."""

@@ -202,11 +202,14 @@ def _is_another_employee(attempt: Attempt, number: EmployeeNumber) -> bool:
 
 
 def _taken(field: Field, value: str, holder: ActualEmployee, number: EmployeeNumber) -> Note:
-    why = f"{field} {value} belongs to employee {holder.employee_number} in Ditio, so employee {number} was not created"
-    cure = (
-        f"If they are one person, set the employee number in Entra to {holder.employee_number} (or correct it in "
-        f"Ditio); if not, correct the {field} on either side"
-    )
+    if holder.employee_number:
+        why = f"{field} {value} belongs to employee {holder.employee_number} in Ditio"
+        number_cure = f"set the employee number in Entra to {holder.employee_number} (or correct it in Ditio)"
+    else:
+        why = f"{field} {value} belongs to an employee without a number in Ditio"
+        number_cure = f"give that employee the number {number} in Ditio"
+    why = f"{why}, so employee {number} was not created"
+    cure = f"If they are one person, {number_cure}; if not, correct the {field} on either side"
     told = Refusal(why, cure, (field,), is_duplicate=True)
     return Note(f"{why}. {cure}. Then run `scim-bridge outbox retry`.", Reason.refused, told)
 

@@ -217,7 +217,7 @@ def _elsewhere(attempt: Attempt, person: Person, number: EmployeeNumber) -> list
     return [
         each
         for other, each in found.items()
-        if other != number and ((record := linked[other]) and record.person.id) in allowed
+        if other and other != number and ((record := linked[other]) and record.person.id) in allowed
     ]
 
 

@@ -77,6 +77,8 @@ def _phone_is_free(attempt: Attempt, phone: str, number: EmployeeNumber) -> bool
         if holder.employee_number != number:
             wait_where_given_up_just_now(attempt, Field.phone, holder, phone)
             why = f"phone {phone} belongs to employee {holder.employee_number} in Ditio"
+            if not holder.employee_number:
+                why = f"phone {phone} belongs to an employee without a number in Ditio"
             told = Refusal(why, "Correct it on either side", (Field.phone,), is_duplicate=True)
             kept = f"so employee {number} keeps the old one: correct it on either side, then run"
             attempt.notes.append(Note(f"{why}, {kept} `scim-bridge outbox retry`.", Reason.refused, told))

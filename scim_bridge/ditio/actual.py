@@ -161,13 +161,10 @@ _DISABLED_KEYS = ("isdisabled", "disabled")
 Shown = dict[Field, Value | None]
 
 
-def _employee(shown: Mapping[str, object], region: str, zone: ZoneInfo) -> ActualEmployee | None:
-    number = _text(shown.get("employeenumber"))
-    if number is None:
-        return None
+def _employee(shown: Mapping[str, object], number: str | None, region: str, zone: ZoneInfo) -> ActualEmployee:
     employments = shown_employments(shown, zone)
     return ActualEmployee(
-        employee_number=EmployeeNumber(number),
+        employee_number=EmployeeNumber(number or ""),
         values={Field.employee_number: number} | _profile(shown, region, zone) | _employment_values(shown, employments),
         disabled=_disabled(shown),
         employments=employments.all,
@@ -236,17 +233,20 @@ def _text(raw: object) -> str | None:
 
 
 def employee_from_row(
-    row: JsonObject, *, region: str, zone: ZoneInfo, today: date | None = None
+    row: JsonObject, *, region: str, zone: ZoneInfo, today: date | None = None, needs_number: bool = True
 ) -> ActualEmployee | None:
-    """Return the employee that a row shows; None for one without a number.
+    """Return the employee that a row shows; None for one without a number, if a number is needed.
 
     :param region: The country of phone numbers that name none, by its two letters.
     :param zone: The company's time zone, for days that are shown as times.
     :param today: For a row of the roster, which may say that the employee is deleted, or works today.
     """
     shown = {key.lower(): value for key, value in row.items()}
-    found = _employee(shown, region, zone)
-    if found is None or today is None:
+    number = _text(shown.get("employeenumber"))
+    if number is None and needs_number:
+        return None
+    found = _employee(shown, number, region, zone)
+    if today is None:
         return found
     if shown.get("isdeleted") is True:
         return None

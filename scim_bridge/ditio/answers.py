@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from scim_bridge.ditio.config import DEFAULT_OPERATIONS, setting_name
@@ -140,13 +141,22 @@ def words_of(body: bytes, content_type: str) -> Complaint:
 
 
 def has_errors(body: bytes) -> bool:
-    """Return whether an answer lists errors in a form of Ditio's: non-empty `errors`, beside or inside an item."""
+    """Return whether an answer has errors in a form of Ditio's: non-empty `errors` or `error`, also of one item."""
     try:
-        document: object = json.loads(body)
+        return _has_errors(json.loads(body), DEPTH)
     except (ValueError, RecursionError):
         return False
-    documents = document if isinstance(document, list) else [document]
-    return any(isinstance(each, dict) and bool(each.get("errors")) for each in documents)
+
+
+def _has_errors(document: object, depth: int) -> bool:
+    match document:
+        case list() if depth:
+            return any(_has_errors(each, depth - 1) for each in document)
+        case dict():
+            is_refused = any(document[key] for key in _present(document, ("errors", "error")))
+            return is_refused or any(_has_errors(document[key], depth - 1) for key in _present(document, MANY) if depth)
+        case _:
+            return False
 
 
 def camel_case(name: str) -> str | None:
@@ -162,9 +172,13 @@ def _complaints(document: object, depth: int = 4) -> list[Complaint]:
         case list() if depth:
             return [complaint for item in document[:_MOST] for complaint in _complaints(item, depth - 1)]
         case dict():
-            inner = [complaint for complaint in _inner(document.get("errors"), depth) if complaint.words]
+            shown = {str(key).lower(): value for key, value in document.items()}  # v4 may spell them in PascalCase.
+            inner = [complaint for complaint in _inner(shown.get("errors"), depth) if complaint.words]
             # Words of an error beside its list are only a heading: "Validation failed".
-            return inner or [Complaint(_message(document), _field(document.get("field")))]
+            own = Complaint(_message(shown), _field(shown.get("field")))
+            if inner or own.words or not depth:
+                return inner or [own]
+            return [complaint for key in MANY for complaint in _complaints(shown.get(key), depth - 1)]
         case _:
             return []
 
@@ -265,9 +279,10 @@ def _error(received: Received, what: str, now: datetime, write: bool, operation:
             return missing(operation, said)
         case 429:
             return RateLimited(said, retry_after_seconds=seconds)
-        case _ if 400 <= status <= 499:
+        case _ if 400 <= status <= 499 and status != HTTPStatus.REQUEST_TIMEOUT:
             return refusal_of(received, what)
-        case _ if status >= 500:
+        case _ if status >= 400:
+            # A proxy may also answer 408 (RFC 9110 §15.5.9) for Ditio, and then nothing was refused.
             return TransientError(said, ambiguous=write, retry_after_seconds=seconds)
         case _:
             return CredentialsRefused(f"{said}. DITIO__API_URL seems wrong: the API itself never redirects")

@@ -135,11 +135,13 @@ class DitioClient:
     def search(self, text: str, *, within: float | None = None) -> list[ActualEmployee]:
         """Return employees of this company where Ditio finds a text, in any field and not exactly (rule P4).
 
+        One may have no employee number ([U]: Ditio's own SCIM app sends none), and still has the phone or e-mail.
+
         :param within: Seconds left for all of it; None leaves each HTTP call its configured time-out.
         :raises DeliveryError: see `errors.py`.
         """
         rows = self._search(text, within=within, renews=True)
-        return [found for row in rows if (found := self._employee(row)) is not None]
+        return [found for row in rows if (found := self._employee(row, needs_number=False)) is not None]
 
     def roster(self, today: date) -> Iterator[ActualEmployee]:
         """Yield all employees of this company, as a stream; an employee may come more than once.
@@ -153,8 +155,11 @@ class DitioClient:
         """Yield the same from the reporting API, of which this client then has the address and the scope."""
         return self._all_employees(reporting_source(self._config.company_id), today)
 
-    def _employee(self, row: JsonObject, today: date | None = None) -> ActualEmployee | None:
-        return employee_from_row(row, region=self._config.phone_region, zone=self._config.zone, today=today)
+    def _employee(
+        self, row: JsonObject, today: date | None = None, *, needs_number: bool = True
+    ) -> ActualEmployee | None:
+        region, zone = self._config.phone_region, self._config.zone
+        return employee_from_row(row, region=region, zone=zone, today=today, needs_number=needs_number)
 
     def _all_employees(self, source: Source, today: date) -> Iterator[ActualEmployee]:
         roster = Roster(
@@ -183,7 +188,8 @@ class DitioClient:
             return self._write(call, "POST", EMPLOYEES, self._with_company(call.body), within)
         if call.name in _DOCUMENTED:
             method, suffix = _DOCUMENTED[call.name]
-            return self._write(call, method, f"{EMPLOYEES}/{quoted}{suffix}", call.body, within)
+            body = self._with_company(call.body) if call.name is OperationName.create_employment else call.body
+            return self._write(call, method, f"{EMPLOYEES}/{quoted}{suffix}", body, within)
         match self._config.operation(call.name):
             case "off":
                 message = f'{_what(call)}: {setting_name(call.name)} is "off"; nothing was sent'
@@ -240,6 +246,7 @@ class DitioClient:
         raise error_of(received, what, now=self._now(), write=method != "GET", operation=call.name)
 
     def _with_company(self, body: JsonObject) -> JsonObject:
+        """Return the body of a creation. Ditio's overview wants the company there, and no example has it ([U])."""
         return {"companyId": self._config.company_id, **body} if self._config.send_company_id else body
 
     def is_off(self, name: OperationName) -> bool:

@@ -165,7 +165,7 @@ class DitioConfig:
     """The company's six-digit id, as text. Rows that name another company are ignored."""
 
     send_company_id: bool = False
-    """Whether a creation carries `companyId`; Ditio's documents disagree on that."""
+    """Whether the creation of an employee or an employment carries `companyId`; Ditio's documents disagree on that."""
 
     timeout_seconds: float = 20.0
     """How long one HTTP call may take, in seconds."""

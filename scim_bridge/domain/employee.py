@@ -275,6 +275,8 @@ class ActualEmployee:
     """An employee as Ditio shows it. A field that is not in `values` was not shown: unknown, not empty."""
 
     employee_number: EmployeeNumber
+    """Empty for an employee without a number, which only a search shows."""
+
     values: Mapping[Field, Value | None]
     """The values that Ditio showed; None where Ditio showed the field as empty."""
 

@@ -84,6 +84,7 @@ EMPLOYEES = "/api/v5/integration/employees"
 USERS = "/api/v4/integration/users"
 
 _ONE = "/<segment:number>"
+_BRIEF = ("companyId", "employeeNumber", "firstName", "lastName")
 _ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -131,7 +132,10 @@ class EmployeesApi:
         query = request.args.get("query", "").lower()
         if not query:
             raise Refused(400, "Query", "The Query field is required.")
-        return self._found(lambda employee: any(query in text.lower() for text in _texts(employee)))
+        found = self._documents(lambda employee: any(query in text.lower() for text in _texts(employee)))
+        if self._style().brief_search:
+            found = [{key: document[key] for key in _BRIEF if key in document} for document in found]
+        return jsonify(listed(found, self._style()))
 
     def _get(self, number: str) -> Response:
         with self._company.lock:
@@ -143,6 +147,8 @@ class EmployeesApi:
 
     def _create_employment(self, number: str) -> Response:
         self._refuse_missing("create-employment")
+        if self._style().require_company_id:
+            documents.text(_body(), "companyId")
         employment = documents.new_employment(_body())
         return self._written(lambda: self._company.create_employment(number, employment), created=True)
 
@@ -191,9 +197,6 @@ class EmployeesApi:
         with self._company.lock:
             self._company.set_disabled(self._company.by_id(profile_id).employee_number, disabled)
         return Response(status=204 if self._style().answers == "204" else 200)
-
-    def _found(self, wanted: Callable[[SandboxEmployee], bool]) -> Response:
-        return jsonify(listed(self._documents(wanted), self._style()))
 
     def _documents(self, wanted: Callable[[SandboxEmployee], bool]) -> list[dict[str, object]]:
         everywhere = request.args.get("includeEmployeesFromSubsidiaries", "").lower() == "true"

@@ -89,11 +89,14 @@ class Style:
     missing_operations: frozenset[str] = frozenset()
     """Operations that this Ditio does not know (404), for example `disable`."""
 
+    brief_search: bool = False
+    """Whether a search shows only numbers and names of employees, and not their phones and e-mails."""
+
     birth_date_required: bool = False
     """Whether to refuse a creation without `birthDate`, and clearing it."""
 
     require_company_id: bool = False
-    """Whether to refuse a creation without `companyId`."""
+    """Whether to refuse a creation without `companyId`, of an employee and of an employment."""
 
     payroll_locked_until: date | None = None
     """Start and end dates on or before this day are refused (400)."""

@@ -377,8 +377,8 @@ class Ditio(Section):
     Ditio shows are ignored."""
 
     send_company_id: bool = False
-    """Whether `companyId` is sent when an employee is created. Needed if the API client does not determine the
-    company."""
+    """Whether `companyId` is sent when an employee or an employment is created. Needed if the API client does not
+    determine the company."""
 
     time_zone: TimeZone = "Europe/Oslo"
     """The company's time zone: it decides which day is "today" for first and last days at work."""

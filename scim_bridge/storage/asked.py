@@ -121,6 +121,14 @@ class AskedRuns(Repository):
         if ended.rowcount and failed:
             upsert(self._connection, schedules, [{**self._row(f"{_FAILED}{name}"), "started_at": self._now}])
 
+    def done(self, name: str) -> None:
+        """Forget a run that has done all it was asked for, in the transaction that says so.
+
+        If its worker dies before it learns of that, no other one begins it again.
+        """
+        self._connection.execute(delete(schedules).where(self._is(name)))
+        self._connection.execute(delete(schedules).where(self._is_task(f"{_BY}{name}")))
+
     def put_off(self, name: str, holder: str) -> None:
         """Store that the run ended too early: it is begun again later."""
         idle = {"alive_until": None, "holder": None}

@@ -1,5 +1,6 @@
 """The Flask application: all routes, the ways to sign in, and an id for each request."""
 
+import codecs
 from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify
@@ -93,13 +94,14 @@ def create_app(parts: Parts) -> Flask:
 
 
 def _load_early(parts: Parts) -> None:
-    """Import what the first deliveries need, before there are threads.
+    """Import what the first requests and deliveries need, before there are threads.
 
     Otherwise the first requests import it all at once: they are slow, and Python 3.11 may fail one of them (its import
     locks may raise `KeyError` there, https://github.com/python/cpython/issues/91351).
     """
     import authlib.integrations.requests_client  # noqa: F401, PLC0415 # Large: see `ditio/token.py`.
 
+    codecs.lookup("utf-8-sig")  # Of each body; its codec is a module too.
     for region in {NORWAY, *(own.mapping.phone_region for own in parts.settings.tenants.values())}:
         to_e164("90000000", region)  # Reads the country's numbering plan.
 

@@ -43,8 +43,11 @@ def first_day(world: World) -> None:
     world.forget()
 
 
-def works(world: World) -> None:
-    """What one worker does about what was asked for, as its commands do."""
+def works(world: World, *, dies: bool = False) -> None:
+    """What one worker does about what was asked for, as its commands do.
+
+    :param dies: The commands run to their ends, and the worker learns of no end.
+    """
 
     def start(tenant: str, asked: AskedRun) -> Ended:
         if asked.name not in (FIND, LINK):
@@ -61,7 +64,8 @@ def works(world: World) -> None:
 
     runs = Asked(world.database, ["default"], start, lambda: "holder", 4)
     runs.look()
-    runs.look()
+    if not dies:
+        runs.look()
 
 
 def done(told: str) -> list[str]:
@@ -268,6 +272,26 @@ def test_a_pair_that_became_exact_after_it_was_shown_is_not_linked(world: World,
     told = kari.get("first-day/pairs").text
     assert OLA in told[told.index('id="link"') :]
     kari.post("first-day/link", **form_of(told, "run", "seen"), **WHY)
+    works(world)
+    assert linked(world) == {"1042", "007"}
+
+
+def test_a_worker_that_dies_once_the_pairs_are_linked_has_no_others_linked(
+    world: World, signs_in: SignsIn, first_day: None
+):
+    """What the run itself has found, no administrator has seen: a later worker links none of it."""
+    kari = signs_in()
+    seen = form_of(looks(world, kari), "run", "count")
+    world.ditio.company.employees["007"].phone = "+4741000007"
+    kari.post("first-day/link", **seen, **WHY)
+    works(world, dies=True)
+    world.clock.passes(seconds=30)
+    works(world)
+
+    assert linked(world) == {"1042"}
+    told = kari.get("first-day/pairs").text
+    assert OLA in told[told.index('id="link"') :]
+    kari.post("first-day/link", **form_of(told, "run", "count"), **WHY)
     works(world)
     assert linked(world) == {"1042", "007"}
 

@@ -27,6 +27,10 @@ def test_an_array_is_posted_and_any_answer_will_do(world, status):
     [
         '{"message": "Validation failed", "errors": [{"field": "CertificateType", "message": "Ukjent type."}]}',
         '[{"employeeNumber": "1041"}, {"employeeNumber": "1042", "errors": ["Ukjent type."]}]',
+        '{"Message": "Validation failed", "Errors": [{"Field": "CertificateType", "Message": "Ukjent type."}]}',
+        '{"data": [{"employeeNumber": "1041"}, {"employeeNumber": "1042", "errors": ["Ukjent type."]}]}',
+        '[{"employeeNumber": "1041"}, {"error": "UserInvalidInputError", "message": "Ukjent type."}]',
+        '{"error": "UserInvalidInputError", "message": "Ukjent type."}',
     ],
 )
 @pytest.mark.parametrize("status", [200, 207])
@@ -40,7 +44,7 @@ def test_a_2xx_that_names_errors_is_a_refusal(world, status, body):
     assert (raised.value.status, raised.value.words) == (status, "Ukjent type.")
 
 
-@pytest.mark.parametrize("body", ['{"errors": []}', '{"errors": null, "data": [1]}', '[{"errors": {}}]', "[1]"])
+@pytest.mark.parametrize("body", ['{"errors": []}', '{"errors": null, "data": [1]}', '[{"error": null}]', "[1]"])
 def test_a_2xx_without_errors_is_none(world, body):
     world.answers(200, body)
 

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from scim_bridge.ditio.config import OperationCall
+from scim_bridge.domain.employee import Field
 from scim_bridge.domain.operations import Answer, OperationName
 from scim_bridge.errors import CredentialsRefused, OperationMissing, PermanentError, TransientError
 from scim_bridge.sandbox.gateway import Fault
@@ -127,6 +128,13 @@ def test_a_creation_names_the_company_only_when_a_setting_says_so(world, ditio, 
     assert refused.value.field == "companyId"
     assert ditio.employee("1042").company_id == COMPANY
 
+    world.client().send(*a_call(OperationName.end_employment, endDate="2026-03-31"))
+    again = a_call(OperationName.create_employment, startDate="2027-03-01")
+    with pytest.raises(PermanentError):
+        world.client(company_id=COMPANY).send(*again)
+    world.client(company_id=COMPANY, send_company_id=True).send(*again)
+    assert len(ditio.employee("1042").employments) == 2
+
 
 def test_sending_the_company_needs_one(world):
     with pytest.raises(ValueError, match="DITIO__COMPANY_ID"):
@@ -142,6 +150,15 @@ def test_rows_of_another_company_are_not_seen(world, ditio):
     assert [each.employee_number for each in client.search("042")] == ["2"]
     assert client.get(KARI) is None
     assert world.client(company_id="54321").get(KARI) is not None, "a lost leading zero is forgiven"
+
+
+def test_a_search_shows_those_without_an_employee_number_too(world):
+    """P4: Ditio's own SCIM app sends no number; a phone that such an employee has is not free."""
+    world.answers(200, '[{"employeeNumber": null, "phone": "98765432"}, {"email": "kari@x.no"}, {"employeeNumber": 2}]')
+
+    found = world.client().search("+4798765432")
+    assert [each.employee_number for each in found] == ["", "", "2"]
+    assert [each.values.get(Field.phone) for each in found] == ["+4798765432", None, None]
 
 
 def test_the_v4_pair_leaves_another_company_alone(world, ditio):

@@ -32,6 +32,7 @@ TWO = {
         {"field": "Phone", "message": "Too early."},
     ],
 }
+PASCAL = {"Message": "Validation failed", "Errors": [{"Field": "Phone", "Message": "The Phone field is required."}]}
 SIMPLE = {"error": "ArgumentIsNull", "message": "The 'ModifiedSince' parameter is required."}
 PROBLEM = {"type": "about:blank", "title": "Conflict", "status": 409, "detail": "The number is taken."}
 ASPNET = {
@@ -48,6 +49,8 @@ HTML = "<!doctype html><html><head><title>400 Bad\n&lt;b&gt; Request</title></he
     [
         (json.dumps(V5), "The Phone field is required.", "phone"),
         (json.dumps(TWO), "Perioden er låst.; Too early.", "startDate"),
+        (json.dumps(PASCAL), "The Phone field is required.", "phone"),
+        (json.dumps({"data": [V5]}), "The Phone field is required.", "phone"),
         (json.dumps(SIMPLE), "The 'ModifiedSince' parameter is required.", None),
         ('{"error": "ArgumentIsNull"}', "ArgumentIsNull", None),
         ("Lønnsperioden er låst.", "Lønnsperioden er låst.", None),
@@ -135,7 +138,7 @@ def test_429_says_how_long_to_wait(client, ditio, header, seconds):
 
 
 @pytest.mark.parametrize("kind", ["status", "html"])
-@pytest.mark.parametrize("status", [500, 502, 503, 599])
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 599])
 def test_5xx_is_ambiguous_for_a_write_only(client, ditio, kind, status):
     """R4: "after any ambiguous answer (time-out, reset, 5xx …) the next attempt reads first"."""
     ditio.faults.plan(Fault(kind, status=status, path="employees", times=2))

@@ -21,6 +21,7 @@ def ended(count: int, **changes: Any) -> list[Drift]:
     [
         (CompanySize(shown=0, linked=0, at_work=0), True),
         (CompanySize(shown=0, linked=1, at_work=0), False),
+        (CompanySize(shown=0, linked=1, at_work=0, shown_before=0), False),
         (CompanySize(shown=1, linked=2, at_work=1), True),
         (CompanySize(shown=2, linked=5, at_work=1), False),
         (CompanySize(shown=50, linked=40, at_work=1, shown_before=100), True),

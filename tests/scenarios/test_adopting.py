@@ -105,6 +105,42 @@ def test_the_same_e_mail_under_another_number_is_never_a_create(world: World):
     assert 'emails[type eq "work"].value' in str(step.detail)
 
 
+@pytest.mark.parametrize("told", [{"phone": "+4798765432"}, {"email": "kari.nordmann@contractor.example"}], ids=str)
+def test_someone_without_a_number_who_has_the_phone_or_e_mail_is_never_doubled(world: World, told: dict[str, str]):
+    """P4: Ditio's own SCIM app creates employees without a number: no read finds them, the search does."""
+    world.restyle(duplicates="update-all")
+    world.ditio.plant("", "Kari", "Nordmann", **{"phone": "+4741111111", **told})
+    step = world.provisions(a_user())
+
+    assert world.sent() == []
+    assert step.status == 409
+    assert "employee without a number" in str(step.detail)
+    assert "the number 1042 in Ditio" in str(step.detail)
+
+
+def test_a_phone_of_someone_without_a_number_is_not_taken(world: World):
+    """P4: nor by a change of phone."""
+    kari = a_user()
+    world.provisions(kari)
+    world.ditio.plant("", phone="+4741234567")
+    world.forget()
+
+    assert world.changes(kari, mobile="41234567").status == 409
+    assert world.sent() == []
+
+
+@pytest.mark.parametrize("told", [{"phone": "+4798765432"}, {"email": "kari.nordmann@contractor.example"}], ids=str)
+def test_a_search_that_shows_names_alone_hides_no_one(world: World, told: dict[str, str]):
+    """P4: what a search shows of an employee is not documented: one of whom it shows too little is read."""
+    world.restyle(brief_search=True)
+    world.ditio.plant("77", "Kari", "Nordmann", **{"phone": "+4741111111", **told})
+    step = world.provisions(a_user())
+
+    assert world.sent() == []
+    assert step.status == 409
+    assert "employee 77" in str(step.detail)
+
+
 @pytest.mark.parametrize(("adopt", "created"), [("always", 201), ("never", 409)])
 def test_the_setting_decides(world: World, adopt: str, created: int):
     """H1: `DELIVERY__ADOPT` = `always`, `never`."""

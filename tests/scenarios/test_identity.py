@@ -394,18 +394,23 @@ def test_a_404_that_the_search_contradicts_creates_no_one(database: Database, cl
     assert world.employee("1042").created_count == 0
 
 
-def test_no_one_is_created_again_on_one_404(world: World, kari: EntraUser):
-    """P5, Q2: a reviewed `missing` row, and the person is there under another number by now: skipped and named."""
+@pytest.mark.parametrize("number", ["7777", "1042"])
+def test_no_one_is_created_again_on_one_404(world: World, kari: EntraUser, number: str):
+    """P5, Q2: a reviewed `missing` row, and the person is there by now, under any number: skipped and named."""
     moved = world.ditio.company.employees.pop("1042")
     world.changes(kari, job_title="Anleggsleder")
     plan = reconcile(world)
     assert ("missing", "1042") in [each[:2] for each in plan.told]
-    moved.employee_number = "7777"
-    world.ditio.company.employees["7777"] = moved
+    moved.employee_number = number
+    world.ditio.company.employees[number] = moved
+    world.forget()
     found = reconcile(world, apply=True, plan_id=plan.report.run.id)
 
     assert [name for name, _ in found.skipped] == ["employeeNumber"]
-    assert "1042" not in world.ditio.company.employees
+    assert sorted(world.ditio.company.employees) == sorted([number, "9001"])
+    assert world.sent() == []
+    with world.database.read("default") as s:
+        assert s.people.linked_to(EmployeeNumber("1042")) is not None
 
 
 @pytest.fixture
@@ -445,6 +450,21 @@ def test_a_stored_row_is_not_written_to_a_twin(twins: World):
     assert twins.sent() == []
     assert [name for name, _ in found.skipped] == ["workTitle"]
     assert twins.employee("1000").first_name == "Per"
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_persons_delivery_sends_no_certificate_to_a_stranger(world: World, kari: EntraUser, is_gone: bool):
+    """P5, K2: nor under a number that Ditio does not show."""
+    is_replaced_by_a_stranger(world)
+    if is_gone:
+        world.ditio.company.employees.pop("1042")
+    kept(world, Source.csv, a_certificate(), "1042")
+    world.worker.run_until_idle()
+    world.clock.passes(minutes=10)
+    world.worker.run_until_idle()
+
+    assert world.state(kari)[0] == "parked"
+    assert [call for call in world.ditio.writes() if "certificates" in call.path] == []
 
 
 def test_a_certificate_is_not_sent_to_a_twin(twins: World):

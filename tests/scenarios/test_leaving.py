@@ -324,6 +324,7 @@ def test_what_a_site_manager_disabled_is_not_enabled_live(world: World):
     """C4: where only Ditio differs it is drift, and reconcile's alone."""
     kari = a_user()
     world.provisions(kari)
+    world.clock.passes(minutes=1)  # Until then what was acknowledged stands in for what is read (rule C5).
     world.employee("1042").disabled = True
     world.forget()
 
@@ -331,6 +332,35 @@ def test_what_a_site_manager_disabled_is_not_enabled_live(world: World):
 
     assert [path for _, path, _ in world.sent()] == ["/1042"]
     assert world.employee("1042").disabled
+
+
+def test_an_employment_that_was_ended_by_hand_is_not_opened_live(world: World):
+    """C4: nor is a new one created for a person whose employment only Ditio shows as ended."""
+    kari = a_user()
+    world.provisions(kari)
+    world.clock.passes(days=10)
+    world.employee("1042").employment.end = day("2026-03-05")
+    world.forget()
+
+    world.changes(kari, job_title="Formann")
+
+    assert [path for _, path, _ in world.sent()] == ["/1042"]
+    assert [each.end for each in world.employee("1042").employments] == [day("2026-03-05")]
+
+
+def test_of_a_deleted_user_only_the_offboarding_is_sent(world: World):
+    """L7: what was edited in Ditio meanwhile is Ditio's."""
+    kari = a_user()
+    world.provisions(kari)
+    world.clock.passes(minutes=1)
+    world.employee("1042").last_name = "By hand"
+    world.forget()
+
+    world.deletes(kari)
+    world.worker.run_until_idle()
+
+    assert [path for _, path, _ in world.sent()] == ["/1042/end-employment", "/1042/disable"]
+    assert world.employee("1042").last_name == "By hand"
 
 
 def test_a_leavers_profile_is_kept_in_step(world: World):

@@ -287,6 +287,27 @@ def test_a_leaver_who_was_deleted_in_ditio_gives_his_number_up(world: World):
     assert world.state(per) == ("delivered", None)
 
 
+def test_a_leaver_who_is_not_found_keeps_the_number_while_their_ending_is_owed(world: World):
+    """P3, L6: Ditio shows them again later, and then they are ended."""
+    (kari,) = hires(world, 1)
+    world.restyle(out_of_reach=frozenset({"1000"}))
+    world.changes(kari, account_enabled=False)
+    per = a_user(
+        object_id="newcomer", user_principal_name="per@x.example", mail="per@x.example", mobile=PHONES[1],
+        given_name="Per", employee_id="1000", birth_date="1980-01-01",
+    )  # fmt: skip
+    world.provisions(per)
+    retry(world)
+    assert world.state(per)[0] == "held"
+
+    world.restyle(out_of_reach=frozenset())
+    retry(world)
+
+    assert world.employee("1000").disabled
+    assert world.employee("1000").employment.end is not None
+    assert world.employee("1000").first_name == "Kari"
+
+
 def test_no_ending_waits_for_a_claim(world: World):
     """P3, L6: two who swap leave like anybody else."""
     users = hires(world, 2)
@@ -319,7 +340,8 @@ def test_a_holder_who_cant_be_read_stops_nothing_else(world: World):
     assert world.state(per) == ("delivered", None)
 
 
-def test_the_earlier_user_of_a_person_ends_no_one_and_its_return_is_held(world: World):
+@pytest.mark.parametrize("returns", [True, False])
+def test_the_earlier_user_of_a_person_ends_no_one_and_its_return_is_held(world: World, returns: bool):
     """P2: a soft-deleted account that is purged, or restored, after another person continued its person."""
     (kari,) = hires(world, 1)
     world.changes(kari, account_enabled=False)
@@ -331,13 +353,16 @@ def test_the_earlier_user_of_a_person_ends_no_one_and_its_return_is_held(world: 
     assert not world.employee("1000").disabled
     world.forget()
 
-    world.changes(kari, account_enabled=True)
-    state, detail = world.state(kari)
-    assert state == "held"
-    assert "kari2@contractor.example" in str(detail)
+    if returns:
+        world.changes(kari, account_enabled=True)
+        state, detail = world.state(kari)
+        assert state == "held"
+        assert "kari2@contractor.example" in str(detail)
+    earlier = world.entra.scim_id(kari.object_id)
     world.deletes(kari)
     settle(world)
 
+    assert world.scim("GET", f"/Users/{earlier}").status_code == 404
     assert world.sent() == []
     assert world.state(again)[0] == "delivered"
 

@@ -51,6 +51,7 @@ SWITCHES: dict[str, tuple[dict[str, Any], Settings]] = {
         {"ditio": {"company_id": "012345", "send_company_id": True}},
     ),
     "no date is 0001-01-01": ({"no_date": "0001-01-01", "date_form": "datetime"}, {}),
+    "a search shows names alone": ({"brief_search": True}, {}),
     "disabled, not isDisabled": ({"disabled_key": "disabled", "omit_empty": True}, {}),
     "errors as text": ({"errors": "text", "already": "refuse"}, {}),
     "errors as problems": ({"errors": "problem", "already": "refuse", "wrong_scope": 401}, {}),
