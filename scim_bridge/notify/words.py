@@ -8,6 +8,7 @@ from enum import StrEnum
 from scim_bridge.domain.operations import OperationName
 from scim_bridge.domain.outcome import State, explained, reason_of, state_of
 from scim_bridge.domain.person import GuardedChange
+from scim_bridge.storage.expiries import EXPIRED, SOON
 from scim_bridge.storage.figures import Figures
 from scim_bridge.storage.notices import MOST_IDS, Refused, Waiters
 from scim_bridge.storage.outbox import Status
@@ -198,9 +199,18 @@ def of_day(figures: Figures, done: Mapping[str, int], *, is_paused: bool) -> Not
     for what, seconds in (("token", figures.token_seconds), ("client secret", figures.client_seconds)):
         if seconds is not None and seconds < _SOON_SECONDS:
             lines.append(f"The last valid {what} expires in {_span(seconds)}.")
+    ended, ending = (
+        sum(count for (_, window), count in figures.certificates.items() if window == asked)
+        for asked in (EXPIRED, SOON)
+    )
+    commands = ["outbox list", "activity --since 24h"]
+    if ended or ending:
+        lines.append(f"Certificates of people at work: {ended} have ended, {ending} end within {SOON}")
+        commands.append("certificates expiring")
     counts |= {"due": status.due, "held": status.held, "parked": status.parked, "refused": figures.refused}
+    counts |= {"certificates_ended": ended, "certificates_ending": ending}
     title = f"Summary of the day: {status.due + status.held + status.parked} people wait"
-    return Notice(Kind.daily, title, lines, ["outbox list", "activity --since 24h"], counts)
+    return Notice(Kind.daily, title, lines, commands, counts)
 
 
 _SOON_SECONDS = 30 * 86400.0

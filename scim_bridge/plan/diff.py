@@ -169,6 +169,10 @@ def _is_cleared(c: Comparison, field: Field, owner: Owner) -> bool:
     return c.acknowledged.values.get(field) is not None or is_still_there
 
 
+# The first day is compared with the employments, and not as a value.
+_IN_EMPLOYMENT = tuple(field for field in EMPLOYMENT_FIELDS if field is not Field.start_date)
+
+
 def is_covered(
     desired: DesiredEmployee, acknowledged: Acknowledged, owners: Mapping[Field, Owner], *, employed: bool
 ) -> bool:
@@ -177,7 +181,7 @@ def is_covered(
     Then comparing with what is acknowledged finds every difference. A value that Ditio keeps changing is not
     covered, and neither is a value that another source supplies now (rule C3).
     """
-    fields = (Field.phone, *PROFILE_FIELDS, *((Field.department, Field.payroll) if employed else ()))
+    fields = (Field.phone, *PROFILE_FIELDS, *(_IN_EMPLOYMENT if employed else ()))
     ours = [field for field in fields if owners.get(field) is not Owner.ditio]
     if any(field in acknowledged.sent_values and is_stuck(acknowledged.sent_values[field]) for field in ours):
         return False
@@ -228,7 +232,7 @@ def as_found(number: EmployeeNumber, acknowledged: Acknowledged) -> ActualEmploy
     )
 
 
-_FIELDS = (Field.phone, *PROFILE_FIELDS, Field.department, Field.payroll)
+_FIELDS = (Field.phone, *PROFILE_FIELDS, *_IN_EMPLOYMENT)
 _NAMED = [(field, field.value) for field in _FIELDS]
 _BY_NAME = {name: field for field, name in _NAMED}
 _LOGIN, _EMPLOYMENT, _PROFILE = "login", "employment", "companyProfileId"

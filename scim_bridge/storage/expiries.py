@@ -31,7 +31,9 @@ MOST_TYPES = 50
 OTHERS = "(others)"
 """The name for all other types."""
 
-WINDOWS: Mapping[str, int] = {"30 days": 30, "90 days": 90}
+SOON = "30 days"
+
+WINDOWS: Mapping[str, int] = {SOON: 30, "90 days": 90}
 """Windows in days, the shortest first. A certificate is counted in the shortest window in which it expires."""
 
 EXPIRED = "expired"

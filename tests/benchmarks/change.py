@@ -28,7 +28,7 @@ PARTS = (
     Part("resource to row: dump, fold keys", (("web/scim/rows.py", "Rows.row"),)),
     Part("intake", (("delivery/intake.py", "Intake.user_changed"),)),
     Part("store the document, audit", (("scim/storage.py", "BridgeStorage.change"),)),
-    Part("count how the client departs from the RFCs", (("storage/resources.py", "Quirks.count"),)),
+    Part("count how the client departs from the RFCs", (("scim/transaction.py", "RequestTransaction._count"),)),
     Part("begin and end the transaction", (("scim/transaction.py", "RequestTransaction.open"),)),
     Part("make the answer", (("scim/service.py", "AnsweringService.patch_response"),)),
     Part("route and hand over", (("scim2_server/handler.py", "ScimHandler.handle"),)),

@@ -29,7 +29,7 @@ PARTS = (
     Part("intake: map to an employee", (("scim_bridge/tenant.py", "Tenant.desired"),)),
     Part("intake: person, claims, due, history", (("delivery/intake.py", "Intake.user_created"),)),
     Part("insert the document", (("scim/storage.py", "BridgeStorage.add"),)),
-    Part("count how the client departs from the RFCs", (("storage/resources.py", "Quirks.count"),)),
+    Part("count how the client departs from the RFCs", (("scim/transaction.py", "RequestTransaction._count"),)),
     Part("begin the transaction", (("scim/transaction.py", "RequestTransaction.open"),)),
     Part("make the answer", (("scim/service.py", "AnsweringService.created_answer"),)),
     Part("route and hand over", (("scim2_server/handler.py", "ScimHandler.handle"),)),

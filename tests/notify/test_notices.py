@@ -376,6 +376,21 @@ def test_the_summary_comes_once_a_day_at_its_time(world: Watching, receiver: Rec
     assert receiver.got[1]["counts"]["hired"] == 0
 
 
+def test_the_summary_counts_certificates_before_they_end(world: Watching, receiver: Receiver):
+    """A licence that runs out is seen weeks before: those that have ended, and those that end within 30 days."""
+    world.restarts_with(notify={"webhook_url": receiver.url, "daily_at": "07:30"})
+    world.looks(2)
+    for number, end in ((1, "2026-03-01"), (2, "2026-04-01"), (3, "2026-03-20"), (4, "2026-05-31"), (5, "2026-09-01")):
+        certificate = {"employeeNumber": str(number), "issuedDateTime": "2026-01-01", "validUntilDateTime": end}
+        world.scim("POST", "/Certificates", {**certificate, "certificateType": "Kranførerbevis"})
+    receiver.got.clear()
+    world.waits(hours=24)
+
+    told = next(each for each in receiver.got if each["kind"] == "daily")
+    assert (told["counts"]["certificates_ended"], told["counts"]["certificates_ending"]) == (1, 2)
+    assert "scim-bridge certificates expiring" in told["commands"]
+
+
 def test_without_a_channel_nothing_is_read_or_kept(database: Database, clock: Clock):
     world = Watching(database, clock)
     world.provisions(a_user(mobile=None))
