@@ -84,7 +84,7 @@ def test_doctor_says_whether_notices_arrive(run: Run, database: Database, receiv
     assert notices_of_doctor(run) == []
     ((status, told),) = notices_of_doctor(run, **settings(receiver, mail))
     assert status == "ok"
-    assert "webhook (json) and mail" in told
+    assert "webhook (json), mail" in told
     with database.write("default") as s:
         queued = Queued("webhook", "1", s.now, {})
         s.notices.queue(queued)

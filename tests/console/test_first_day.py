@@ -281,7 +281,7 @@ def test_a_worker_that_dies_once_the_pairs_are_linked_has_no_others_linked(
 ):
     """What the run itself has found, no administrator has seen: a later worker links none of it."""
     kari = signs_in()
-    seen = form_of(looks(world, kari), "run", "count")
+    seen = form_of(looks(world, kari), "run", "seen")
     world.ditio.company.employees["007"].phone = "+4741000007"
     kari.post("first-day/link", **seen, **WHY)
     works(world, dies=True)
@@ -291,7 +291,7 @@ def test_a_worker_that_dies_once_the_pairs_are_linked_has_no_others_linked(
     assert linked(world) == {"1042"}
     told = kari.get("first-day/pairs").text
     assert OLA in told[told.index('id="link"') :]
-    kari.post("first-day/link", **form_of(told, "run", "count"), **WHY)
+    kari.post("first-day/link", **form_of(told, "run", "seen"), **WHY)
     works(world)
     assert linked(world) == {"1042", "007"}
 
