@@ -11,7 +11,7 @@ import pytest
 import requests
 from sqlalchemy import update
 
-from scim_bridge.operator.repair import Selection, approve
+from scim_bridge.operator.repair import Selection, approve, choice
 from scim_bridge.plan.limits import Limits
 from scim_bridge.reconcile.apply import DUE_ALREADY
 from scim_bridge.storage.admin_tables import schedules
@@ -121,10 +121,8 @@ def test_what_was_approved_in_the_console_is_repaired_by_a_worker(
     ditio.fails("timeout-before", seconds=30, method="PATCH", path=f"/employees/{second}")
 
     def work(s: Session) -> int:
-        by = author_of("Kari", "a-request")
-        return approve(
-            s, by, plan, selection, Limits(), count=len(chosen), force=False, paused_by_setting=False, why="agreed"
-        )
+        by, seen = author_of("Kari", "a-request"), choice(s, plan, selection, Limits()).seen
+        return approve(s, by, plan, selection, Limits(), seen=seen, force=False, paused_by_setting=False, why="agreed")
 
     assert database.transact("default", work) == len(chosen) >= 2
     worker = bridge.starts("worker")

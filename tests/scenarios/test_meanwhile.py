@@ -9,10 +9,10 @@ from sqlalchemy import update
 
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.outcome import State
+from scim_bridge.domain.values import UserId
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.outbox import Cause
-from scim_bridge.storage.people import People
 from scim_bridge.storage.tables import people
 from tests.conftest import Clock
 from tests.delivery.test_certifying import a_certificate, kept
@@ -73,14 +73,15 @@ def test_a_write_that_waited_for_a_lock_is_as_new_as_it_is(
             s.outbox.mark_due(record.person.id)
         world.worker.run_until_idle()
     clock.passes(hours=1)
-    of_user, waits = People.of_user, [3.9]
+    lock_user, waits = Session.lock_user, [3.9]
 
-    def of_user_late(people: People, *arguments: Any, lock: bool = False) -> Any:
-        if lock and waits:
+    def lock_user_late(s: Session, user_id: UserId) -> Any:
+        assert s.now  # Whoever asked for the time before.
+        if waits:
             clock.passes(seconds=waits.pop())
-        return of_user(people, *arguments, lock=lock)
+        return lock_user(s, user_id)
 
-    monkeypatch.setattr(People, "of_user", of_user_late)
+    monkeypatch.setattr(Session, "lock_user", lock_user_late)
     world.restyle(read_lag=1)
     world.forget()
     world.scim("PATCH", path, patch("title", "Formann"))

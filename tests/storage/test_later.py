@@ -1,5 +1,6 @@
 """Statements that wait for the next one: PostgreSQL gets them at once, and no one can tell (rules A1, D7)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -120,3 +121,36 @@ def test_rows_of_the_history_that_wait_keep_their_order(database: Database):
         for what in ("one", "two"):
             s.at(moment).history.add(KARI, Entry(what, "done"))
         assert s.connection.execute(select(history.c.what).order_by(history.c.id)).scalars().all() == ["one", "two"]
+
+
+def test_the_time_of_a_change_is_later_than_its_wait_for_the_person(postgresql_url: str):
+    """R4: by the server's clock, although user, person, breaker and time are asked for at once."""
+    database, other = Database(postgresql_url), Database(postgresql_url)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    person = Person(id=KARI, user_id=UserId("user-of-kari"), days=Days(active=True))
+    try:
+        with database.write("default") as s:
+            s.people.add(person, external_id=None, wakes_on=None)
+
+        def changes() -> tuple[datetime, PersonId | None]:
+            with other.write("default") as s:
+                s.lock_user(UserId("user-of-kari"))
+                record, same = s.person_of(UserId("user-of-kari"))
+                return same.now, record.person.id if record is not None else None
+
+        with ThreadPoolExecutor(1) as pool:
+            with database.write("default") as s:
+                assert s.people.get(KARI, lock=True) is not None
+                change = pool.submit(changes)
+                while not s.connection.execute(waiting).scalar_one():
+                    pass
+                released_at = s.connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+            now, found = change.result(timeout=10)
+        assert found == KARI
+        assert now >= released_at
+    finally:
+        with database.write("default") as s:
+            s.forget(KARI)
+            s.connection.execute(text("DELETE FROM people"))
+        database.close()
+        other.close()
