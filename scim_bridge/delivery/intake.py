@@ -233,10 +233,8 @@ class Intake:
 
     def certificate_said(self, s: Session, person_id: PersonId, what: str) -> Ticket | None:
         """Take in a changed certificate. It is delivered with its person, if they work and have an employee (K2)."""
-        record, s = (
-            s.people.get(person_id, lock=True),
-            s.of(s.tenant),
-        )  # It may have waited: the time is asked for again.
+        record = s.people.get(person_id, lock=True)
+        s = s.of(s.tenant)  # The lock may have taken its time: ask for the time again.
         today = self.tenant.today(s.now)
         if record is None or record.person.employee_number is None or not record.person.days.wants_employment(today):
             return None
