@@ -52,7 +52,7 @@ _OF_ONE = Prepared(
     )
 )
 
-OF_USER = Prepared(
+ACKNOWLEDGED_OF_USER = Prepared(
     select(acknowledged.c.field, *_VALUES, *_READBACK)
     .join_from(
         acknowledged,

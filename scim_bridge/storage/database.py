@@ -17,7 +17,7 @@ from scim_bridge.domain.audit import AuditRecord
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import UserId
-from scim_bridge.storage.acknowledged import OF_USER, Acknowledgements, acknowledged_in
+from scim_bridge.storage.acknowledged import ACKNOWLEDGED_OF_USER, Acknowledgements, acknowledged_in
 from scim_bridge.storage.admin_tables import secrets
 from scim_bridge.storage.asked import AskedRuns
 from scim_bridge.storage.audit import AuditTrail
@@ -44,12 +44,12 @@ from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
 from scim_bridge.storage.notices import Notices
 from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases
 from scim_bridge.storage.pairs import Pairs
-from scim_bridge.storage.people import LOCKED_OF_USER, HandsOffs, People, Permissions, PersonRecord, record_of
+from scim_bridge.storage.people import LOCKED_PERSON_OF_USER, HandsOffs, People, Permissions, PersonRecord, record_of
 from scim_bridge.storage.plans import PlanItems, Scopes
 from scim_bridge.storage.prepared import all_of
 from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.refusals import RefusedWrites
-from scim_bridge.storage.resources import LOCK, Lookups, Resources, StoredResource, stored_in, which
+from scim_bridge.storage.resources import LOCKED_RESOURCE, Lookups, Resources, StoredResource, stored_in, which
 from scim_bridge.storage.runs import Runs, Schedules
 from scim_bridge.storage.snapshot import Snapshot
 from scim_bridge.storage.sqlite_file import WatchedFile, WriteTurns, watched_file
@@ -137,9 +137,9 @@ class Session(Transaction):
         self.__dict__.pop("now", None)
         user = {"tenant": self.tenant, "user": user_id}
         asked = (
-            (LOCK, which(self.tenant, "User", user_id)),
-            (LOCKED_OF_USER, user),
-            (OF_USER, user),
+            (LOCKED_RESOURCE, which(self.tenant, "User", user_id)),
+            (LOCKED_PERSON_OF_USER, user),
+            (ACKNOWLEDGED_OF_USER, user),
             self.breaker.asking,
         )
         users, records, values, breakers = all_of(self.connection, asked)

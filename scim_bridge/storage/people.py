@@ -211,7 +211,7 @@ def occasion_columns(occasions: RequestedAt) -> dict[str, object]:
 _by_id = select(people).where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
 _BY_ID, _LOCKED = Prepared(_by_id), Prepared(_by_id.with_for_update())
 _of_user = select(people).where(people.c.tenant == bindparam("tenant"), people.c.user_id == bindparam("user"))
-_OF_USER, LOCKED_OF_USER = Prepared(_of_user), Prepared(_of_user.with_for_update())
+_OF_USER, LOCKED_PERSON_OF_USER = Prepared(_of_user), Prepared(_of_user.with_for_update())
 _INSERT = Prepared(insert(people))
 
 
@@ -277,7 +277,7 @@ class People(Repository):
     def of_user(self, user_id: UserId, *, lock: bool = False) -> PersonRecord | None:
         """Return the person of a SCIM user; None also if another user took the person over (rule P2)."""
         which = {"tenant": self._tenant, "user": user_id}
-        return self._record((LOCKED_OF_USER if lock else _OF_USER).first(self._connection, which))
+        return self._record((LOCKED_PERSON_OF_USER if lock else _OF_USER).first(self._connection, which))
 
     def of_user_name(self, name: str) -> PersonRecord | None:
         """Return the person of the user with this name, in any case (rule A8)."""

@@ -93,7 +93,8 @@ class Prepared:
 
     def read(self, connection: Connection, row: Row, answer: Answer) -> list[Any]:
         """Return what a SELECT has found. :param row: Its parameters."""
-        return [self._for(connection.dialect, tuple(row)).read(each) for each in answer.fetchall()]
+        compiled = self._for(connection.dialect, tuple(row))
+        return [compiled.read(each) for each in answer.fetchall()]
 
     def _for(self, dialect: Dialect, names: tuple[str, ...]) -> _Compiled:
         found = self._compiled.get((dialect.name, names))

@@ -189,7 +189,7 @@ class Resources(Repository):
 
     def lock(self, resource_type: str, resource_id: str) -> StoredResource | None:
         """Return a resource, locked until the transaction ends."""
-        row = LOCK.first(self._connection, which(self._tenant, resource_type, resource_id))
+        row = LOCKED_RESOURCE.first(self._connection, which(self._tenant, resource_type, resource_id))
         return stored_in(row) if row else None
 
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
@@ -229,7 +229,7 @@ _IS = and_(
     resources.c.id == bindparam("resource_id"),
     resources.c.resource_type == bindparam("of_type"),
 )
-LOCK = Prepared(select(*_READ, resources.c["keys"]).where(_IS).with_for_update())
+LOCKED_RESOURCE = Prepared(select(*_READ, resources.c["keys"]).where(_IS).with_for_update())
 _REPLACED = (
     *("document", "keys", "version", "last_modified_at"),
     *("user_name_key", "external_id_key", "display_name_key", "work_email_key"),
@@ -244,6 +244,7 @@ _VIEW_OF_ONE = _VIEWS.where(people.c.tenant == bindparam("of_tenant"), people.c.
 
 
 def which(tenant: str, resource_type: str, resource_id: str) -> dict[str, object]:
+    """Return the parameters that name one resource."""
     return {"of_tenant": tenant, "resource_id": resource_id, "of_type": resource_type}
 
 
