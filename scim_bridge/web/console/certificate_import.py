@@ -12,7 +12,7 @@ from scim_bridge.errors import BridgeError
 from scim_bridge.operator.certificate_import import MOST_BYTES as MOST_FILE_BYTES
 from scim_bridge.operator.certificate_import import MOST_LINES, Upload, import_upload
 from scim_bridge.web.console.language import gettext
-from scim_bridge.web.console.place import Place
+from scim_bridge.web.console.place import Place, alone
 
 MOST_BYTES = MOST_FILE_BYTES * 4 // 3 + 16 * 1024
 """Of a form: the file as text, and the other fields."""
@@ -59,14 +59,12 @@ def apply(place: Place) -> Answer:
 
 def _imported(place: Place, upload: Upload, *, applies: bool) -> Answer:
     """Import a file, or check it, when no other one is. :raises BridgeError: others take too long."""
-    if not _running.acquire(timeout=WAIT_SECONDS):
-        raise BridgeError(gettext("Another file is being imported: try again in half a minute."))
-    try:
-        found = import_upload(place.tenant, place.author(), upload, applies=applies)
-    except BridgeError as error:  # The file can't be read: its form stands there for the next one.
-        return Response(_page(place, trouble=str(error)), 409, mimetype="text/html")
-    finally:
-        _running.release()
+    busy = gettext("Another file is being imported: try again in half a minute.")
+    with alone(_running, busy, within=WAIT_SECONDS):
+        try:
+            found = import_upload(place.tenant, place.author(), upload, applies=applies)
+        except BridgeError as error:  # The file can't be read: its form stands there for the next one.
+            return Response(_page(place, trouble=str(error)), 409, mimetype="text/html")
     content = "" if applies else urlsafe_b64encode(upload.content).decode()
     return _page(place, found=found, name=upload.name, content=content, is_done=applies)
 

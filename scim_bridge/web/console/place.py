@@ -1,6 +1,9 @@
 """Where an administrator stands in the console: company, role, and how a page is rendered and a form is read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +13,7 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
 
 from scim_bridge.domain.audit import Author, Role
+from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Settings
 from scim_bridge.storage.console import Access
 from scim_bridge.tenant import Tenant
@@ -49,6 +53,20 @@ def here() -> str:
 
 REFRESH_SECONDS = 3
 """How often a page is asked for again that shows what a worker does."""
+
+
+@contextmanager
+def alone(running: Lock, otherwise: str, *, within: float = 0.0) -> Iterator[None]:
+    """Let one request of this process at a time do the work of this block.
+
+    :param within: How many seconds to wait for the others. :raises BridgeError: they take longer, in these words.
+    """
+    if not running.acquire(timeout=within):
+        raise BridgeError(otherwise)
+    try:
+        yield
+    finally:
+        running.release()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ from threading import Lock
 from flask import request
 
 from scim_bridge.doctor.checks import examine
-from scim_bridge.errors import BridgeError
 from scim_bridge.operator.settings import shown, warnings
 from scim_bridge.web.console.language import gettext
-from scim_bridge.web.console.place import Place
+from scim_bridge.web.console.place import Place, alone
 
 SECONDS = 15.0
 """How long the page waits for all checks together."""
@@ -39,14 +38,10 @@ def show_doctor(place: Place) -> str:
 
 def run_doctor(place: Place) -> str:
     """Run the checks now. What several companies share is no single company's to see."""
-    if not _running.acquire(blocking=False):
-        raise BridgeError(gettext("The checks are running already: try again in half a minute."))
-    try:
+    with alone(_running, gettext("The checks are running already: try again in half a minute.")):
         name, is_alone = place.tenant.name, _is_alone(place)
         looked_at = {name: place.settings}
         findings = examine(place.all_settings, looked_at, with_shared=is_alone, seconds=SECONDS)
-    finally:
-        _running.release()
     worst_first = sorted(findings, key=lambda each: ["fails", "hint", "ok"].index(each.status))
     return place.render("doctor.html", findings=worst_first, is_alone=is_alone)
 
