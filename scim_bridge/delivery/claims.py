@@ -253,9 +253,10 @@ def find_or_make_room(
     if number is None:
         return PreviousPerson()
     people, claims = s.people, s.claims
-    holder_id = claims.holder(Claim(ClaimKind.employee_number, number))
-    if holder_id == newcomer:
+    claim = Claim(ClaimKind.employee_number, number)
+    if newcomer is not None and claim in claims.standing_of(newcomer)[0]:
         return PreviousPerson()
+    holder_id = claims.holder(claim)
     holder = people.get(holder_id) if holder_id is not None else None
     if holder_id is None or holder is None or holder.person.days.active:
         return PreviousPerson()

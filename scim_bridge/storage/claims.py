@@ -1,7 +1,7 @@
 """Claims: only one person at a time may have an employee number or a phone number (rule P3)."""
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -29,17 +29,23 @@ _HELD = Prepared(
         claims.c.tenant == bindparam("tenant"), claims.c.person_id == bindparam("person_id")
     )
 )
-_HELD_OR_AWAITED = Prepared(
-    union_all(
-        *(
-            select(table.c.kind, table.c.value, literal(is_held).label("is_held")).where(
-                table.c.tenant == bindparam("tenant"), table.c.person_id == bindparam("person_id")
-            )
-            for table, is_held in ((claims, 1), (claim_waiters, 0))
-        )
-    )
-)
 
+
+def _held_or_awaited(*, of_user: bool) -> Prepared:
+    selects = []
+    for table, is_held in ((claims, 1), (claim_waiters, 0)):
+        query = select(table.c.kind, table.c.value, literal(is_held).label("is_held"))
+        if of_user:
+            same = and_(people.c.tenant == table.c.tenant, people.c.id == table.c.person_id)
+            query = query.join_from(table, people, same).where(people.c.user_id == bindparam("user"))
+        else:
+            query = query.where(table.c.person_id == bindparam("person_id"))
+        selects.append(query.where(table.c.tenant == bindparam("tenant")))
+    return Prepared(union_all(*selects))
+
+
+_HELD_OR_AWAITED, STANDING_OF_USER = _held_or_awaited(of_user=False), _held_or_awaited(of_user=True)
+"""The claims that a person has and awaits; the second one is asked for by the person's user."""
 
 _holder = select(claims.c.person_id).where(
     claims.c.tenant == bindparam("tenant"),
@@ -68,6 +74,7 @@ class Claims(Repository):
 
         :param waits: Whether they may be waiting for it already.
         """
+        self._learned.clear()
         row = {"tenant": self._tenant, "kind": claim.kind, "value": claim.value, "person_id": person_id}
         while not insert_if_absent(self._connection, claims, row):
             insert_if_absent(self._connection, claim_waiters, row)
@@ -84,6 +91,7 @@ class Claims(Repository):
 
     def take_free(self, person_id: PersonId, wanted: Iterable[Claim]) -> frozenset[Claim]:
         """Claim those of some values that no person has, in one statement. Return them; the person waits for none."""
+        self._learned.clear()
         values: dict[str, object] = {}
         claimed = sorted(wanted, key=lambda each: each.kind)
         for number, claim in enumerate(claimed):
@@ -96,12 +104,14 @@ class Claims(Repository):
 
     def give_back(self, person_id: PersonId, taken: Iterable[Claim]) -> None:
         """Release values that this transaction has just claimed, so no person waits for them yet."""
+        self._learned.clear()
         for claim in taken:
             same = and_(claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value)
             self._connection.execute(delete(claims).where(same, claims.c.person_id == person_id))
 
     def take_if_unwanted(self, person_id: PersonId, claim: Claim) -> bool:
         """Claim a value for a leaver: only if no other person has it or waits for it (rule L7)."""
+        self._learned.clear()
         waiting = select(claim_waiters.c.person_id).where(
             claim_waiters.c.tenant == self._tenant,
             claim_waiters.c.kind == claim.kind,
@@ -121,9 +131,19 @@ class Claims(Repository):
 
     def standing_of(self, person_id: PersonId) -> tuple[frozenset[Claim], frozenset[Claim]]:
         """Return the claims that a person has, and those they wait for. Lock the person first to keep both stable."""
-        rows = _HELD_OR_AWAITED.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
+        rows = self._learned.get(person_id)
+        if rows is None:
+            rows = _HELD_OR_AWAITED.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
         held = frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if row.is_held)
         return held, frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if not row.is_held)
+
+    def learn(self, person_id: PersonId, rows: Sequence[Any]) -> None:
+        """Remember what `STANDING_OF_USER` has found, until this transaction changes a claim."""
+        self._learned[person_id] = rows
+
+    @cached_property
+    def _learned(self) -> dict[PersonId, Sequence[Any]]:
+        return {}
 
     def held_by(self, person_id: PersonId) -> frozenset[Claim]:
         """Return the claims that a person has."""
@@ -165,6 +185,7 @@ class Claims(Repository):
 
     def keep_only(self, person_id: PersonId, kept: Iterable[Claim]) -> frozenset[PersonId]:
         """Release every claim except these. Return the people who waited for them: mark them due at once."""
+        self._learned.clear()
         released = self.held_by(person_id) - frozenset(kept)
         woken: set[PersonId] = set()
         for claim in released:
@@ -180,6 +201,7 @@ class Claims(Repository):
 
     def wait_only_for(self, person_id: PersonId, wanted: Iterable[Claim]) -> None:
         """Stop waiting for all values except these."""
+        self._learned.clear()
         still = [and_(claim_waiters.c.kind == c.kind, claim_waiters.c.value == c.value) for c in wanted]
         condition = [claim_waiters.c.tenant == self._tenant, claim_waiters.c.person_id == person_id]
         if still:

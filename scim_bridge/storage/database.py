@@ -24,7 +24,7 @@ from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
-from scim_bridge.storage.claims import Claims
+from scim_bridge.storage.claims import STANDING_OF_USER, Claims
 from scim_bridge.storage.console import ConsoleSessions
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
 from scim_bridge.storage.directory import Directory
@@ -140,11 +140,14 @@ class Session(Transaction):
             (LOCKED_RESOURCE, which(self.tenant, "User", user_id)),
             (LOCKED_PERSON_OF_USER, user),
             (ACKNOWLEDGED_OF_USER, user),
+            (STANDING_OF_USER, user),
             self.breaker.asking,
         )
-        users, records, values, breakers = all_of(self.connection, asked)
+        users, records, values, standing, breakers = all_of(self.connection, asked)
         self.breaker.learn(breakers[0])
-        self._people[user_id] = record_of(records[0], acknowledged_in(values)) if records else None
+        self._people[user_id] = record = record_of(records[0], acknowledged_in(values)) if records else None
+        if record is not None:
+            self.claims.learn(record.person.id, standing)
         return stored_in(users[0]) if users else None
 
     def person_of(self, user_id: UserId) -> tuple[PersonRecord | None, Self]:
