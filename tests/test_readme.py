@@ -31,7 +31,7 @@ from scim_bridge.web.auth.jwt import REASONS
 from scim_bridge.web.console import settings as page_of_settings
 from scim_bridge.web.patient_worker import HEADER_SECONDS, MOST_CONNECTIONS
 from scim_bridge.web.scim.bounds import MAX_MARKS, MAX_MEMBERS
-from scim_bridge.web.scim.routes import BULK_SECONDS
+from scim_bridge.web.scim.handler import BULK_SECONDS
 from scim_bridge.web.server import GRACEFUL_SECONDS
 
 MIB = 1024 * 1024

@@ -6,14 +6,16 @@ clear, `manager` as a bare id, a remove that carries what it removes.
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from scim2_models import InvalidPathException, InvalidValueException, PatchOp, PatchOperation, Path, Resource
 from scim2_models.path import Comparison
 
+from scim_bridge.domain.values import JsonObject
 from scim_bridge.scim.entra_resource import Rewritten, conform_at, described, known_schemas, note_key, note_unknown
 from scim_bridge.scim.quirks import Quirk, QuirkKind, Tolerated
-from scim_bridge.scim.schema import AttributePath, ResourceSchema
+from scim_bridge.scim.schema import AttributePath, Kind, ResourceSchema
 from scim_bridge.scim.values import EMPTY, UNUSABLE, conform_entry
 
 NOTHING = {"op": "add", "value": {}}
@@ -26,6 +28,12 @@ OPERATIONS = ("add", "replace", "remove")
 _QUOTED_BOOLEAN = re.compile('"(?:true|false)"', re.IGNORECASE)
 
 Operation = dict[str, Any]
+
+Setting = tuple[AttributePath, str | bool]
+"""A simple attribute, and the value that it gets."""
+
+_SIMPLE: Mapping[Kind, type[str] | type[bool]] = {Kind.string: str, Kind.boolean: bool}
+"""The types whose values are stored as they are sent: the library checks no more of them than their type."""
 
 
 def rewrite_patch(shape: ResourceSchema, body: Any) -> Rewritten:
@@ -46,6 +54,49 @@ def rewrite_patch(shape: ResourceSchema, body: Any) -> Rewritten:
     if not operations:
         operations = [NOTHING]
     return Rewritten({**body, key: operations}, tolerated.found)
+
+
+def settings_of(shape: ResourceSchema, body: Any) -> tuple[Setting, ...] | None:
+    """Return what a rewritten PATCH sets, if it only gives values to simple attributes; None if it does anything else.
+
+    Nearly every PATCH of Entra's is of this kind. `with_settings` applies it without making a resource.
+    """
+    if not isinstance(body, dict) or body.keys() != {"schemas", "Operations"} or body["schemas"] != [PATCH_URN]:
+        return None
+    settings = [_setting(shape, operation) for operation in body["Operations"]]
+    return None if None in settings else tuple(cast(list[Setting], settings))
+
+
+def _setting(shape: ResourceSchema, operation: Any) -> Setting | None:
+    if not isinstance(operation, dict) or operation.keys() != {"op", "path", "value"}:
+        return None
+    path, value = operation["path"], operation["value"]
+    place = shape.place(path) if isinstance(path, str) and _op(operation) in ("add", "replace") else None
+    if place is None or place.shape.multi_valued or place.read_only or place.target.required:
+        return None
+    return (place, value) if value != "" and type(value) is _SIMPLE.get(place.target.kind) else None
+
+
+def with_settings(document: JsonObject, settings: Sequence[Setting]) -> JsonObject | None:
+    """Return a stored document with other values; None where an attribute has no value of its type yet.
+
+    Then more has to change, such as `schemas`, and only the library knows it.
+    """
+    changed = {**document}
+    for place, value in settings:
+        holder = changed
+        for name in (place.urn, place.shape.name if place.part else None):
+            if name is None:
+                continue
+            inner = holder.get(name)
+            if not isinstance(inner, dict):
+                return None
+            holder[name] = inner = {**inner}
+            holder = inner
+        if type(holder.get(place.target.name)) is not type(value):
+            return None
+        holder[place.target.name] = value
+    return changed
 
 
 def entries_to_make(current: Resource[Any], patch_op: "PatchOp[Any]") -> tuple[Quirk, ...]:

@@ -13,7 +13,7 @@ from scim_bridge.domain.person import PersonId
 from scim_bridge.scim.reading import DITIO_URN, ENTERPRISE_URN
 from scim_bridge.storage.tables import quirks
 from scim_bridge.web.scim.bounds import MAX_BULK_VALUES, MAX_VALUES
-from scim_bridge.web.scim.routes import BULK_SECONDS
+from scim_bridge.web.scim.handler import BULK_SECONDS
 from tests.conftest import Clock
 from tests.protocol.test_bad_input import ERROR, refused
 from tests.world import World, a_user

@@ -82,6 +82,16 @@ class Rows:
         """
         document = document_of(resource)
         refuse_unstorable(document)
+        return self.row_of(resource_type, document, identity, membership)
+
+    def row_of(
+        self,
+        resource_type: ResourceType,
+        document: JsonObject,
+        identity: Identity,
+        membership: Membership | None = None,
+    ) -> StoredResource:
+        """Return the row of a document, whose names and values have the form that the model gives them; see `row`."""
         with self._provider:
             keys = keys_of(self.model(resource_type), document, identity)
         if membership is not None and membership.members:

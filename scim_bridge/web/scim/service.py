@@ -25,7 +25,7 @@ from scim2_server.storage import SearchPage
 from scim2_server.utils import parametrize
 
 from scim_bridge.domain.outcome import DeliveryView
-from scim_bridge.scim.entra_patch import rewrite_patch
+from scim_bridge.scim.entra_patch import Setting, rewrite_patch, settings_of
 from scim_bridge.scim.entra_resource import Rewritten, rewrite_resource
 from scim_bridge.scim.provider import NAME
 from scim_bridge.scim.quirks import Quirk
@@ -44,6 +44,7 @@ from scim_bridge.web.scim.bounds import (
 from scim_bridge.web.scim.bulk import BulkService, Operation
 from scim_bridge.web.scim.filters import with_schemas
 from scim_bridge.web.scim.lookup import written_answer
+from scim_bridge.web.scim.rows import identity_of
 from scim_bridge.web.scim.searching import LAST_INDEX, refuse_large_search, refuse_unanswerable
 from scim_bridge.web.scim.wording import explained
 
@@ -165,6 +166,12 @@ class AnsweringService(BulkService):
             answer.headers["Location"] = answer.headers["Content-Location"]
         return answer
 
+    def patched_answer(self, base_url: str, user: StoredResource) -> ScimResponse | None:
+        """Return the answer to the PATCH of a user, likewise."""
+        if self._patch_status == HTTPStatus.NO_CONTENT:
+            return ScimResponse(HTTPStatus.NO_CONTENT, None, {"ETag": identity_of(user).etag})
+        return self._answer(base_url, user.id, HTTPStatus.OK)
+
     def _answer(self, base_url: str, user_id: str, status: HTTPStatus) -> ScimResponse | None:
         stored = self._written(user_id)
         return None if stored is None else written_answer(self.provider, base_url, stored, status)
@@ -243,11 +250,21 @@ class BridgeService(AnsweringService):
         sent = decoded_object(body, self.max_value_length)
         return self._resource(resource_type, sent, Context.RESOURCE_REPLACEMENT_REQUEST)
 
-    def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
-        """Return the operations of a PATCH."""
+    def read_operations(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> Rewritten:
+        """Return the body of a PATCH, rewritten and not yet validated: for `settings_of`, or for `patch_op`."""
         self.ensure_patch_supported()
         self.ensure_json(content_type)
-        return self._patch_op(resource_type, decoded_object(body, self.max_value_length))
+        return self._operations(resource_type, decoded_object(body, self.max_value_length))
+
+    def settings_of(self, resource_type: ResourceType, rewritten: Rewritten) -> tuple[Setting, ...] | None:
+        """Return what a PATCH sets, if it only gives values to simple attributes."""
+        return settings_of(shape_of(self.get_model(resource_type)), rewritten.body)
+
+    def patch_op(self, resource_type: ResourceType, rewritten: Rewritten) -> "PatchOp[Any]":
+        """Return the validated operations of a PATCH."""
+        model = parametrize(PatchOp, self.get_model(resource_type))
+        patch_op: PatchOp[Any] = self._validated(model, rewritten, Context.RESOURCE_PATCH_REQUEST)
+        return patch_op
 
     def read_bulk_data(self, resource_type: ResourceType, operation: Operation) -> Operation:
         """Return an operation of a bulk request, with its data read as the body of a single request is."""
@@ -258,7 +275,8 @@ class BridgeService(AnsweringService):
             case BulkOperation.Method.put:
                 data = self._resource(resource_type, sent, Context.RESOURCE_REPLACEMENT_REQUEST)
             case BulkOperation.Method.patch:
-                return operation.model_copy(update={"data": self._patch_op(resource_type, sent)})
+                read = self.patch_op(resource_type, self._operations(resource_type, sent))
+                return operation.model_copy(update={"data": read})
             case _:
                 return operation
         return operation.model_copy(update={"data": data})
@@ -328,14 +346,12 @@ class BridgeService(AnsweringService):
         resource: Resource[Any] = self._validated(model, rewritten, context)
         return resource
 
-    def _patch_op(self, resource_type: ResourceType, body: dict[str, Any]) -> "PatchOp[Any]":
+    def _operations(self, resource_type: ResourceType, body: dict[str, Any]) -> Rewritten:
         limit = self._max_patch_operations
         refuse_large_patch(body, max_filter_length=self._max_filter_length, max_operations=limit)
-        model = self.get_model(resource_type)
-        rewritten = rewrite_patch(shape_of(model), body)
+        rewritten = rewrite_patch(shape_of(self.get_model(resource_type)), body)
         refuse_many_operations(rewritten.body, limit)
-        patch_op: PatchOp[Any] = self._validated(parametrize(PatchOp, model), rewritten, Context.RESOURCE_PATCH_REQUEST)
-        return patch_op
+        return rewritten
 
     def _validated(self, model: Any, rewritten: Rewritten, context: Context) -> Any:
         try:
@@ -344,10 +360,14 @@ class BridgeService(AnsweringService):
             raise explained(exc) from exc
         if isinstance(validated, Resource):
             self._refuse_blank(validated)
-        if rewritten.tolerated:
-            # Last: what is refused isn't counted, not even with the next operation of a bulk request.
-            self._tolerated(rewritten.tolerated)
+        # Last: what is refused isn't counted, not even with the next operation of a bulk request.
+        self.note(rewritten)
         return validated
+
+    def note(self, rewritten: Rewritten) -> None:
+        """Note the quirks of a body (rule A7)."""
+        if rewritten.tolerated:
+            self._tolerated(rewritten.tolerated)
 
     @staticmethod
     def _refuse_blank(resource: Resource[Any]) -> None:

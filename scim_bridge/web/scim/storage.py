@@ -1,7 +1,7 @@
 """The storage behind the protocol server: store resources and mark people due, in one transaction (rule A1)."""
 
 import uuid
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +17,8 @@ from scim_bridge.domain.certificate import Entry
 from scim_bridge.domain.outcome import DeliveryView, Undone
 from scim_bridge.domain.values import CERTIFICATE, UserId
 from scim_bridge.logs import get_logger
-from scim_bridge.scim.resources import Membership
+from scim_bridge.scim.entra_patch import Setting, with_settings
+from scim_bridge.scim.resources import Identity, Membership
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.quirks import Tally
@@ -226,27 +227,52 @@ class BridgeStorage(ScimStorage):
         with self._transaction.open(writes=True) as s:
             before = self._lock(s, resource_type, str(resource.id))
             check_version(before, expected_version)
-            identity = replace(identity_of(before), version=before.version + 1, last_modified_at=s.now)
-            stored = self._rows.row(resource_type, resource, identity, membership)
-            if stored.document == before.document:
-                # The operations of a PATCH can undo each other.
-                self.repeated(resource_type, before.id)
-                self._written = before if resource_type.name == USER else None
-                return before
-            try:
-                s.resources.replace(stored, before)
-            except Taken as exc:
-                raise uniqueness(resource_type, exc) from exc
-            self._transaction.locked.pop(before.id, None)
-            if membership is not None:
-                self._parted[before.id] = stored, membership
-            ticket = None
-            if resource_type.name == USER:
-                ticket = self._intake.user_changed(s, UserId(stored.id), {**stored.document}, before.document)
-                ticket = ticket and ticket.over(before, stored.version)
-                s.refused_writes.clear(stored.id, stored.document, before.document)
-            names = changed_names(before.document, stored.document)
-            self._transaction.wrote(Action.changed, stored, ticket, stored.last_modified_at, names)
+            stored = self._rows.row(resource_type, resource, _next_identity(s, before), membership)
+            return self._put(s, resource_type, before, stored, membership)
+
+    def set_values(
+        self, resource_type: ResourceType, user_id: str, settings: Sequence[Setting]
+    ) -> StoredResource | None:
+        """Give simple attributes of a user other values, and make no resource of them; see `with_settings`.
+
+        Return their row; None, and nothing is done, if other things have to change too.
+        """
+        with self._transaction.open(writes=True) as s:
+            before = self._lock(s, resource_type, user_id)
+            document = with_settings(before.document, settings)
+            if document is None:
+                return None
+            stored = self._rows.row_of(resource_type, document, _next_identity(s, before))
+            return self._put(s, resource_type, before, stored)
+
+    def _put(
+        self,
+        s: Session,
+        resource_type: ResourceType,
+        before: StoredResource,
+        stored: StoredResource,
+        membership: Membership | None = None,
+    ) -> StoredResource:
+        """Store the new state of a resource that is locked."""
+        if stored.document == before.document:
+            # The operations of a PATCH can undo each other.
+            self.repeated(resource_type, before.id)
+            self._written = before if resource_type.name == USER else None
+            return before
+        try:
+            s.resources.replace(stored, before)
+        except Taken as exc:
+            raise uniqueness(resource_type, exc) from exc
+        self._transaction.locked.pop(before.id, None)
+        if membership is not None:
+            self._parted[before.id] = stored, membership
+        ticket = None
+        if resource_type.name == USER:
+            ticket = self._intake.user_changed(s, UserId(stored.id), {**stored.document}, before.document)
+            ticket = ticket and ticket.over(before, stored.version)
+            s.refused_writes.clear(stored.id, stored.document, before.document)
+        names = changed_names(before.document, stored.document)
+        self._transaction.wrote(Action.changed, stored, ticket, stored.last_modified_at, names)
         self._written = stored if resource_type.name == USER else None
         self._know(stored, ticket)
         return stored
@@ -327,3 +353,7 @@ class BridgeStorage(ScimStorage):
         if isinstance(found, Entry):
             return self._certificates.resource(resource_type, found)
         return self._rows.resource(resource_type, found, parameters)
+
+
+def _next_identity(s: Session, before: StoredResource) -> Identity:
+    return replace(identity_of(before), version=before.version + 1, last_modified_at=s.now)
