@@ -15,6 +15,7 @@ from scim_bridge.domain.audit import Actor
 from scim_bridge.domain.outcome import Undone
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
+from scim_bridge.storage.quirks import Tally
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.storage.tables import resources
 from scim_bridge.web.scim.routes import ScimOptions, ScimParts, scim_blueprint
@@ -36,6 +37,7 @@ class Scim:
     patch_status: int = 200
     token: str | None = TOKEN
     seconds: float = 0.0
+    tally: Tally | None = None
     pace: float = 0.0
     """How far the monotonic clock goes each time when it is read."""
 
@@ -112,6 +114,7 @@ class Scim:
             request_id=lambda: "request-1",
             find=self._find,
             headers=lambda _: [],
+            tally=self.tally,
             monotonic=self._monotonic,
         )
 

@@ -6,6 +6,7 @@ import pytest
 
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
+from scim_bridge.storage.quirks import Tally
 
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 
@@ -163,3 +164,22 @@ def test_what_is_tolerated_is_logged_by_name_alone(scim, caplog):
     assert "unknown-attribute shoeSize" in line
     assert "secret value" not in caplog.text
     assert "another" not in caplog.text
+
+
+def test_what_nearly_every_write_has_is_logged_once_in_a_while(scim, caplog):
+    """A7: a line for each write of Entra's would hide all others; all are counted."""
+    scim.tally = Tally(lambda: scim.seconds, 30.0)
+    with caplog.at_level(logging.INFO):
+        for name, seconds in (("kari", 0.0), ("ola", 20.0), ("per", 40.0)):
+            scim.seconds = seconds
+            scim.create(userName=name, shoeSize="42")
+        scim.create(userName="eva", shoeSize="42", hatSize="7")
+
+    lines = [record.getMessage() for record in caplog.records if "scim.tolerated" in record.getMessage()]
+    assert [line.count("shoeSize") for line in lines] == [1, 1, 0]
+    assert "hatSize" in lines[-1]
+    with scim.database.write() as s:
+        scim.tally.store(s, scim.tally.to_store())
+    with scim.database.read("default") as s:
+        counted = {each.name: each.count for each in s.quirks.list()}
+    assert (counted["shoeSize"], counted["hatSize"]) == (4, 1)

@@ -100,8 +100,13 @@ class RequestTransaction:
         self._session.audit.add(deed, self._author)
 
     def tolerate(self, found: tuple[Quirk, ...]) -> None:
-        """Count the quirks of the next write, within its own transaction: a refused write isn't counted."""
-        log.info("scim.tolerated", tenant=self._tenant, quirks=[" ".join(each) for each in found[:MAX_NAMED]])
+        """Count the quirks of the next write, within its own transaction: a refused write isn't counted.
+
+        Nearly every write of Entra's has the same ones: the log names those that this process has not stored lately.
+        """
+        new = found if self._tally is None else self._tally.due(self._tenant, found)
+        if new:
+            log.info("scim.tolerated", tenant=self._tenant, quirks=[" ".join(each) for each in new[:MAX_NAMED]])
         self._tolerated.update(found)
 
     def _count(self, s: Session, found: frozenset[Quirk]) -> None:
