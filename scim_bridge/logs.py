@@ -7,6 +7,7 @@ keywords. `request_id`, bound with `bound`, is added to every line that is logge
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from logging import config as logging_config
 from logging import getLogger
 from typing import Literal, TextIO
@@ -96,6 +97,8 @@ def escape_unprintable(_: WrappedLogger, __: str, event: EventDict) -> EventDict
 
 
 def _escaped(value: object, keep: str = "") -> object:
+    if isinstance(value, str) and value.isprintable():
+        return str(value)
     match value:
         case None | bool() | int() | float():
             return value
@@ -103,17 +106,16 @@ def _escaped(value: object, keep: str = "") -> object:
             return {inner: _escaped(nested) for inner, nested in value.items()}
         case list() | tuple():
             return [_escaped(nested) for nested in value]
-    text = str(value)
-    if text.isprintable():
-        return text
     return "".join(
-        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in str(value)
     )
 
 
 def _without_sensitive(key: object, value: object) -> object:
-    if _is_sensitive(key):
+    if isinstance(key, str) and _is_sensitive(key):
         return REMOVED
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping):
         return {inner: _without_sensitive(inner, nested) for inner, nested in value.items()}
     if isinstance(value, list | tuple):
@@ -121,9 +123,8 @@ def _without_sensitive(key: object, value: object) -> object:
     return value
 
 
-def _is_sensitive(key: object) -> bool:
-    if not isinstance(key, str):
-        return False
+@lru_cache(1000)
+def _is_sensitive(key: str) -> bool:
     plain = key.lower().replace("_", "").replace("-", "")
     return plain in _SENSITIVE or plain.endswith(_SENSITIVE_ENDINGS)
 
