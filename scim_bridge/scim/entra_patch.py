@@ -80,7 +80,7 @@ def _setting(shape: ResourceSchema, operation: Any) -> Setting | None:
 def with_settings(document: JsonObject, settings: Sequence[Setting]) -> JsonObject | None:
     """Return a stored document with other values; None where an attribute has no value of its type yet.
 
-    Then more has to change, such as `schemas`, and only the library knows it.
+    Then more has to change, such as `schemas` and the order of the attributes, and only the library knows it.
     """
     changed = {**document}
     for place, value in settings:

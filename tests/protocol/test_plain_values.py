@@ -1,5 +1,6 @@
 """A PATCH that only gives values to simple attributes changes the document as the library changes the resource."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -117,6 +118,8 @@ def test_each_simple_attribute_is_set_as_the_library_sets_it(path: Path):
         [{"op": "Replace", "path": "userName", "value": " "}],
         [{"op": "Add", "path": "externalId", "value": "17"}],
         [{"op": "Replace", "path": "nickName", "value": ""}],
+        [{"op": "Add", "path": "displayName", "value": "Kari Nordmann"}],
+        [{"op": "Add", "path": "name.familyName", "value": "Nordmann"}],
         [{"op": "Replace", "value": {"name.givenName": "Ola", "active": False}}],
         [{"op": "Replace", "path": "active", "value": "perhaps"}],
         [{"op": "Replace", "path": "id", "value": "another"}],
@@ -145,3 +148,35 @@ def test_the_short_way_and_the_long_way_answer_alike(scim: Scim, operations: lis
 
     short, long = alike(one("kari-1", {}), "kari-1"), alike(one("kari-2", {"If-Match": "*"}), "kari-2")
     assert short == long
+
+
+UNUSUAL = ["a\x00b", "\ud800", "x" * 4096, "x" * 4097, "\u202e", "a\nb", "  ", None, 5, True, [], {}]
+FULL = {
+    "schemas": [CORE_URN, ENTERPRISE_URN],
+    "externalId": "17",
+    "title": "Carpenter",
+    "active": True,
+    "name": {"givenName": "Kari"},
+    "locale": "nb",
+    ENTERPRISE_URN: {"department": "Bridges"},
+}
+
+
+@pytest.mark.parametrize(
+    "path", ["title", "name.givenName", "externalId", "active", "locale", f"{ENTERPRISE_URN}:department"]
+)
+def test_unusual_values_are_refused_and_stored_alike(scim: Scim, path: str):
+    """A7, A9: the same status, message and user for each value, whichever way it takes."""
+    for number, value in enumerate(UNUSUAL):
+        found = []
+        for headers in ({}, {"If-Match": "*"}):
+            user = scim.create(**FULL, userName=f"user-{number}")
+            operation = {"op": "replace", "path": path, "value": value}
+            # Half a surrogate pair is an escape in JSON, which Flask's client would refuse to send.
+            body = json.dumps({"schemas": [PATCH_URN], "Operations": [operation]})
+            sent = {"Content-Type": "application/scim+json", **headers}
+            answer = scim.send("PATCH", f"/Users/{user['id']}", data=body, headers=sent)
+            told = {name: each for name, each in answer.json.items() if name not in ("id", "meta")}
+            found.append((answer.status_code, told))
+            assert scim.send("DELETE", f"/Users/{user['id']}").status_code == 204
+        assert found[0] == found[1], value
