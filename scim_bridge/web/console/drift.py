@@ -117,7 +117,7 @@ def show_plan(place: Place, plan: str) -> str:
         found_of=found_of,
         wanted_of=wanted_of,
         cause=lambda row: gettext(CAUSES[row.cause]),
-        is_private=lambda row: row.field == Field.birth_date and not place.is_operator,
+        is_private=lambda row: place.hides(row.field),
     )
 
 

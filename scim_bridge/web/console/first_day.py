@@ -64,7 +64,7 @@ def show_pairs(place: Place) -> str:
         progress=progress,
         by={by: gettext(said) for by, said in BY.items()},
         sides=SHOWN,
-        is_private=lambda field: field is Field.birth_date and not place.is_operator,
+        is_private=place.hides,
     )
 
 

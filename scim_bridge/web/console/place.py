@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
 
 from scim_bridge.domain.audit import Author, Role
+from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
 from scim_bridge.settings import Settings
 from scim_bridge.storage.console import Access
@@ -99,6 +100,10 @@ class Place:
     def settings(self) -> Settings:
         """The settings of this company."""
         return self.all_settings.tenants[self.tenant.name]
+
+    def hides(self, field: str | None) -> bool:
+        """Return whether the administrator may not see the values of a field of an employee."""
+        return field == Field.birth_date and not self.is_operator
 
     def author(self) -> Author:
         """Return the administrator as the author of what this request does."""
