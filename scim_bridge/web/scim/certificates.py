@@ -34,7 +34,7 @@ from scim_bridge.scim.resources import certificate_resource, identity_of_entry
 from scim_bridge.storage.certificate_queries import with_external_id
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.filters import Model
-from scim_bridge.web.scim.conflicts import not_found, refuse_another_version
+from scim_bridge.web.scim.errors import not_found, refuse_another_version
 from scim_bridge.web.scim.transaction import RequestTransaction
 
 log = get_logger(__name__)

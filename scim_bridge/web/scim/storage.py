@@ -24,7 +24,7 @@ from scim_bridge.storage.json_sql import json_sql
 from scim_bridge.storage.quirks import Tally
 from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.web.scim.certificates import Certificates
-from scim_bridge.web.scim.conflicts import check_version, not_found, uniqueness
+from scim_bridge.web.scim.errors import check_version, not_found, uniqueness
 from scim_bridge.web.scim.rows import Rows, identity_of
 from scim_bridge.web.scim.searching import Searching
 from scim_bridge.web.scim.transaction import RequestTransaction
