@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Request, Response, abort, jsonify, request
+from flask import Blueprint, Flask, Request, Response, abort, jsonify, request
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import MethodNotAllowed
 
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
@@ -193,10 +195,10 @@ def metrics_blueprint(
     """
     blueprint, names = Blueprint("metrics", __name__), list(tenants)
 
-    @blueprint.before_app_request
+    @blueprint.before_request
     def refuse_strangers() -> None:
-        # A stranger gets the answer of an unknown path, for any method: Flask would answer OPTIONS, and 405 to others.
-        if request.path == PATH and not is_insider(request, token):
+        # A stranger gets the answer of an unknown path.
+        if not is_insider(request, token):
             abort(404)
 
     @blueprint.get(PATH)
@@ -204,6 +206,16 @@ def metrics_blueprint(
         registry = CollectorRegistry()
         registry.register(_Collector(_sampled(database, names), paused))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    def other_method() -> NoReturn:
+        raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
+
+    @blueprint.record_once
+    def install(state: Any) -> None:
+        # A rule without methods: Flask's own 405 comes before `refuse_strangers`.
+        app: Flask = state.app
+        app.view_functions["metrics.other_method"] = other_method
+        app.url_map.add(app.url_rule_class(PATH, endpoint="metrics.other_method"))
 
     return blueprint
 
