@@ -33,8 +33,7 @@ from scim_bridge.settings import DEFAULT_TENANT, Settings, unservable
 from scim_bridge.settings.types import both
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import REQUESTS, Patience
-from scim_bridge.storage.last_requests import LastRequests
-from scim_bridge.storage.quirks import Tally
+from scim_bridge.storage.entra_calls import LastRequests, Tally
 from scim_bridge.storage.runs import BEAT_SECONDS
 from scim_bridge.tenant import Ditio, Tenant, build_rules
 

@@ -10,7 +10,7 @@ from scim_bridge.cli.output import Day, Format, format_option, print_rows, tenan
 from scim_bridge.operator.audit import exported
 from scim_bridge.operator.quirks import MEANINGS
 from scim_bridge.storage.database import audited
-from scim_bridge.storage.quirks import Counted
+from scim_bridge.storage.entra_calls import Counted
 
 
 @click.group()

@@ -11,8 +11,7 @@ from uuid import uuid4
 from scim_bridge import logs
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.storage.database import Database, Session, loggable
-from scim_bridge.storage.last_requests import LastRequests
-from scim_bridge.storage.quirks import Tally
+from scim_bridge.storage.entra_calls import LastRequests, Tally
 from scim_bridge.storage.runs import BEAT_SECONDS, ProcessKind, beat, leave, process_id
 from scim_bridge.storage.schema import require_current, revisions
 from scim_bridge.storage.trouble import trouble_of

@@ -26,7 +26,7 @@ from scim_bridge.operator.commands import about_tenant, of_tenant
 from scim_bridge.operator.waiting import CHANGES, Guarded, Waiting, guarded, is_paused, status_of, waiting
 from scim_bridge.operator.waiting import refused as refused_people
 from scim_bridge.storage.database import Session, take_up_all
-from scim_bridge.storage.last_requests import last_request
+from scim_bridge.storage.entra_calls import last_request
 from scim_bridge.storage.refusals import REFUSED
 from scim_bridge.tenant import build_rules
 

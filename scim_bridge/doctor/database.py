@@ -19,7 +19,7 @@ from scim_bridge.settings.load import shared_logins
 from scim_bridge.settings.types import both
 from scim_bridge.storage.credentials import Token, tenants_with_credentials
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.last_requests import last_request
+from scim_bridge.storage.entra_calls import last_request
 from scim_bridge.storage.notices import Unsent
 from scim_bridge.storage.runs import NAMES, START, Presence, ProcessKind, Running, presences
 from scim_bridge.storage.runs import running as running_processes

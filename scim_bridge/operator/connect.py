@@ -13,7 +13,7 @@ from scim_bridge.settings import Settings
 from scim_bridge.storage.audit import AuditChoice
 from scim_bridge.storage.credentials import Client, Token
 from scim_bridge.storage.database import Session
-from scim_bridge.storage.quirks import Counted
+from scim_bridge.storage.entra_calls import Counted
 from scim_bridge.tenant import build_rules
 
 SIGN_IN = "sign-in"

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.operator.waiting import is_paused, status_of
 from scim_bridge.storage.database import Session
+from scim_bridge.storage.entra_calls import last_request
 from scim_bridge.storage.history import Counted
-from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.runs import Presence, ProcessKind, Run, presences
 

@@ -38,6 +38,7 @@ from scim_bridge.storage.engine import (
     insert_if_absent,
 )
 from scim_bridge.storage.entra import EntraDirectory, EntraJobs
+from scim_bridge.storage.entra_calls import Quirks
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import History
 from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
@@ -47,7 +48,6 @@ from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import LOCKED_PERSON_OF_USER, HandsOffs, People, Permissions, PersonRecord, record_of
 from scim_bridge.storage.plans import PlanItems, Scopes
 from scim_bridge.storage.prepared import all_of
-from scim_bridge.storage.quirks import Quirks
 from scim_bridge.storage.refusals import RefusedWrites
 from scim_bridge.storage.resources import LOCKED_RESOURCE, Lookups, Resources, StoredResource, stored_in, which
 from scim_bridge.storage.runs import Runs, Schedules

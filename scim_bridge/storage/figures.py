@@ -12,8 +12,8 @@ from scim_bridge.domain.outcome import State
 from scim_bridge.storage.admin_tables import client_secrets, tokens
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.engine import Transaction
+from scim_bridge.storage.entra_calls import last_request
 from scim_bridge.storage.expiries import Expiries
-from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.outbox import Status
 from scim_bridge.storage.runs import Run
 from scim_bridge.storage.tables import (

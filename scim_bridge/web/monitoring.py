@@ -24,8 +24,8 @@ from scim_bridge.domain.outcome import HELD, Reason
 from scim_bridge.errors import SchemaOutdated
 from scim_bridge.logs import get_logger
 from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.entra_calls import last_request
 from scim_bridge.storage.figures import RECENT_SECONDS, Figures, figures_of
-from scim_bridge.storage.last_requests import last_request
 from scim_bridge.storage.runs import START, Presence, ProcessKind, Run, presences
 from scim_bridge.storage.schema import require_current
 from scim_bridge.storage.trouble import STANDBY, Trouble, Why, trouble_of

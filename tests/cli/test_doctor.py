@@ -20,7 +20,7 @@ from scim_bridge.doctor.database import clock_of, examine_disk
 from scim_bridge.doctor.findings import Examination, Finding, Status, examined, fails, ok
 from scim_bridge.sandbox.server import running
 from scim_bridge.settings import Settings
-from scim_bridge.storage.last_requests import LastRequests
+from scim_bridge.storage.entra_calls import LastRequests
 from scim_bridge.storage.runs import ProcessKind, beat, process_id
 from scim_bridge.storage.schema import revisions
 from tests.cli.conftest import DITIO, Run, a_process_runs, run_with

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.last_requests import last_request
+from scim_bridge.storage.entra_calls import last_request
 from scim_bridge.storage.runs import presences
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import Running, command_of, eventually, is_alive

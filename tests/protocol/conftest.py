@@ -16,7 +16,7 @@ from scim_bridge.domain.audit import Actor
 from scim_bridge.domain.outcome import Undone
 from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.quirks import Tally
+from scim_bridge.storage.entra_calls import Tally
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.storage.tables import resources
 from scim_bridge.tenant import Tenant

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
-from scim_bridge.storage.quirks import Counted
+from scim_bridge.storage.entra_calls import Counted
 from tests.protocol.conftest import Scim
 
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"

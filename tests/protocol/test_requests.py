@@ -6,7 +6,7 @@ import pytest
 
 from scim_bridge.domain.values import CERTIFICATE_URN
 from scim_bridge.scim.reading import CORE_URN, DITIO_URN, ENTERPRISE_URN
-from scim_bridge.storage.quirks import Tally
+from scim_bridge.storage.entra_calls import Tally
 
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.last_requests import STORED_EVERY_SECONDS, LastRequests, last_request
+from scim_bridge.storage.entra_calls import STORED_EVERY_SECONDS, LastRequests, last_request
 from tests.conftest import Clock
 
 EIGHT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import event
 
 from scim_bridge.storage.database import Database
-from scim_bridge.storage.quirks import MOST_NAMES, OTHERS, Counted, Tally
+from scim_bridge.storage.entra_calls import MOST_NAMES, OTHERS, Counted, Tally
 from tests.conftest import Clock
 
 

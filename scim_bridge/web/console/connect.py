@@ -22,7 +22,7 @@ from scim_bridge.operator.credentials import (
     tenant_url,
 )
 from scim_bridge.operator.quirks import MEANINGS
-from scim_bridge.storage.quirks import Counted
+from scim_bridge.storage.entra_calls import Counted
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
 

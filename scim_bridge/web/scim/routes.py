@@ -21,7 +21,7 @@ from scim_bridge.logs import bound
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.settings.types import MOST_LETTERS
 from scim_bridge.storage.database import CURSORS, Database, Secrets, repeated
-from scim_bridge.storage.quirks import Tally
+from scim_bridge.storage.entra_calls import Tally
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.tenant import Tenant
 from scim_bridge.web.scim.bounds import refuse_unstorable_text

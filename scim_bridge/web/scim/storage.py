@@ -20,8 +20,8 @@ from scim_bridge.logs import get_logger
 from scim_bridge.scim.entra_patch import Setting, with_settings
 from scim_bridge.scim.resources import Identity, Membership
 from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.entra_calls import Tally
 from scim_bridge.storage.json_sql import json_sql
-from scim_bridge.storage.quirks import Tally
 from scim_bridge.storage.resources import StoredResource, Taken
 from scim_bridge.web.scim.certificates import Certificates
 from scim_bridge.web.scim.errors import check_version, not_found, uniqueness

@@ -11,7 +11,7 @@ from scim_bridge.errors import UndoUncertain
 from scim_bridge.logs import get_logger
 from scim_bridge.scim.quirks import Quirk
 from scim_bridge.storage.database import Database, Session, loggable
-from scim_bridge.storage.quirks import Tally
+from scim_bridge.storage.entra_calls import Tally
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.web.scim.errors import refused_by_ditio
 
