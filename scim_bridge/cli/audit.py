@@ -7,9 +7,8 @@ import click
 
 from scim_bridge.cli.context import Options, stored_tenant_option
 from scim_bridge.cli.output import Day, Format, format_option, print_rows, tenant_option
-from scim_bridge.operator.audit import exported
+from scim_bridge.operator.audit import audited, exported
 from scim_bridge.operator.quirks import MEANINGS
-from scim_bridge.storage.database import audited
 from scim_bridge.storage.entra_calls import Counted
 
 

@@ -22,10 +22,11 @@ from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, State, explained, rea
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import BridgeError, NotFound
 from scim_bridge.operator import actions
+from scim_bridge.operator.actions import take_up_all
 from scim_bridge.operator.commands import about_tenant, of_tenant
 from scim_bridge.operator.waiting import CHANGES, Guarded, Waiting, guarded, is_paused, status_of, waiting
 from scim_bridge.operator.waiting import refused as refused_people
-from scim_bridge.storage.database import Session, take_up_all
+from scim_bridge.storage.database import Session
 from scim_bridge.storage.entra_calls import last_request
 from scim_bridge.storage.refusals import REFUSED
 from scim_bridge.tenant import build_rules

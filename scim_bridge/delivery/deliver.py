@@ -261,7 +261,7 @@ def _settle(s: Session, tenant: Tenant, attempt: Attempt, outcome: Outcome, undo
     """Store how the attempt ended, and return what is left to do."""
     told = undo.begin(s, attempt, outcome) if undo is not None else None
     attempt.store(s, entry_of(attempt, outcome))
-    if (record := s.people.get(attempt.person.id)) is None:
+    if (record := s.settling(attempt.person.id)) is None:
         raise AssertionError("a person whose lease is ours is there")
     moved_on = record.revision != attempt.facts.record.revision
     _note_doubt(s, attempt, outcome)
@@ -276,7 +276,7 @@ def _settle(s: Session, tenant: Tenant, attempt: Attempt, outcome: Outcome, undo
                 failed=outcome.retry.is_failure,
             )
         return After.nothing
-    attempt.is_at_peace = s.breaker.get().is_at_peace
+    attempt.is_at_peace = s.breaker.lately().is_at_peace
     if undo and told and not moved_on and undo.take_back(s, attempt, record, told):
         moved_on = True  # The person is due again, with the values from before the write.
     else:

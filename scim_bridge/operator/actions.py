@@ -7,7 +7,7 @@ from scim_bridge.delivery import guard
 from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.person import HandsOff, PersonId
 from scim_bridge.operator.waiting import is_paused
-from scim_bridge.storage.database import Session
+from scim_bridge.storage.database import Database, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +120,18 @@ def _hold_if_paused(s: Session, by_setting: bool) -> bool:
     if paused:
         s.pauses.hold_due()
     return paused
+
+
+def take_up_all(database: Database, tenant: str) -> int:
+    """Make all people due who were held for a pause that has ended, and return how many.
+
+    A worker does the same, more slowly.
+    """
+
+    def some(s: Session) -> int:
+        return 0 if s.breaker.get().is_paused else s.pauses.take_up()
+
+    count = 0
+    while batch := database.transact(tenant, some):
+        count += batch
+    return count

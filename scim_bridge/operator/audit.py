@@ -3,16 +3,30 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 from scim_bridge.domain.audit import AuditRecord
 from scim_bridge.domain.person import PersonId
 from scim_bridge.scim.reading import name_of
 from scim_bridge.storage.audit import AuditChoice
-from scim_bridge.storage.database import Database, Session, audited
+from scim_bridge.storage.database import Database, Session
 
 ROWS = 100
 """How many rows one page has."""
+
+
+def audited(
+    database: Database, tenant: str, *, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[AuditRecord]:
+    """Yield all rows of a tenant, oldest first, with no more than one page of them in memory."""
+    after = ""
+    while True:
+        with database.read(tenant) as s:
+            rows = s.audit.page(after=after, since=since, until=until)
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1].id
 
 
 def exported(row: AuditRecord, tenant: str) -> str:

@@ -46,7 +46,7 @@ _READBACK = (
     acknowledged.c.rounds,
 )
 _IN_SHORT, _IN_FULL = _of_people(*_VALUES), _of_people(*_VALUES, *_READBACK)
-_OF_ONE = Prepared(
+ACKNOWLEDGED_OF_ONE = Prepared(
     select(acknowledged.c.field, *_VALUES, *_READBACK).where(
         acknowledged.c.tenant == bindparam("tenant"), acknowledged.c.person_id == bindparam("person_id")
     )
@@ -75,7 +75,9 @@ class Acknowledgements(Repository):
 
     def of(self, person_id: PersonId) -> Acknowledged:
         """Return what is acknowledged for a person."""
-        return acknowledged_in(_OF_ONE.all(self._connection, {"tenant": self._tenant, "person_id": person_id}))
+        return acknowledged_in(
+            ACKNOWLEDGED_OF_ONE.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
+        )
 
     def of_many(self, person_ids: Iterable[PersonId]) -> dict[PersonId, Acknowledged]:
         """Return what is acknowledged for some people; every one of them is in the answer."""

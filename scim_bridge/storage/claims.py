@@ -44,8 +44,8 @@ def _held_or_awaited(*, of_user: bool) -> Prepared:
     return Prepared(union_all(*selects))
 
 
-_HELD_OR_AWAITED, STANDING_OF_USER = _held_or_awaited(of_user=False), _held_or_awaited(of_user=True)
-"""The claims that a person has and awaits; the second one is asked for by the person's user."""
+STANDING, STANDING_OF_USER = _held_or_awaited(of_user=False), _held_or_awaited(of_user=True)
+"""The claims that a person has and awaits; by the person, and by their user."""
 
 _holder = select(claims.c.person_id).where(
     claims.c.tenant == bindparam("tenant"),
@@ -133,12 +133,12 @@ class Claims(Repository):
         """Return the claims that a person has, and those they wait for. Lock the person first to keep both stable."""
         rows = self._learned.get(person_id)
         if rows is None:
-            rows = _HELD_OR_AWAITED.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
+            rows = STANDING.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
         held = frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if row.is_held)
         return held, frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows if not row.is_held)
 
     def learn(self, person_id: PersonId, rows: Sequence[Any]) -> None:
-        """Remember what `STANDING_OF_USER` has found, until this transaction changes a claim."""
+        """Remember what one of these has found for a person, until this transaction changes a claim."""
         self._learned[person_id] = rows
 
     @cached_property
@@ -147,6 +147,8 @@ class Claims(Repository):
 
     def held_by(self, person_id: PersonId) -> frozenset[Claim]:
         """Return the claims that a person has."""
+        if person_id in self._learned:
+            return self.standing_of(person_id)[0]
         rows = _HELD.all(self._connection, {"tenant": self._tenant, "person_id": person_id})
         return frozenset(Claim(ClaimKind(row.kind), row.value) for row in rows)
 
@@ -185,8 +187,9 @@ class Claims(Repository):
 
     def keep_only(self, person_id: PersonId, kept: Iterable[Claim]) -> frozenset[PersonId]:
         """Release every claim except these. Return the people who waited for them: mark them due at once."""
-        self._learned.clear()
         released = self.held_by(person_id) - frozenset(kept)
+        if released:
+            self._learned.clear()
         woken: set[PersonId] = set()
         for claim in released:
             same = and_(claims.c.tenant == self._tenant, claims.c.kind == claim.kind, claims.c.value == claim.value)

@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from scim_bridge import traces
-from scim_bridge.domain.audit import AuditRecord
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.person import PersonId
 from scim_bridge.domain.values import UserId
@@ -24,7 +23,7 @@ from scim_bridge.storage.audit import AuditTrail
 from scim_bridge.storage.breaker import Breakers
 from scim_bridge.storage.candidates import InSync
 from scim_bridge.storage.certificate_queries import CertificateSearches
-from scim_bridge.storage.claims import STANDING_OF_USER, Claims
+from scim_bridge.storage.claims import STANDING, STANDING_OF_USER, Claims
 from scim_bridge.storage.console import ConsoleSessions
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
 from scim_bridge.storage.directory import Directory
@@ -47,7 +46,6 @@ from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import LOCKED_PERSON_OF_USER, HandsOffs, People, Permissions, PersonRecord, record_of
 from scim_bridge.storage.plans import PlanItems, Scopes
-from scim_bridge.storage.prepared import all_of
 from scim_bridge.storage.refusals import RefusedWrites
 from scim_bridge.storage.resources import LOCKED_RESOURCE, Lookups, Resources, StoredResource, stored_in, which
 from scim_bridge.storage.runs import Runs, Schedules
@@ -143,12 +141,21 @@ class Session(Transaction):
             (STANDING_OF_USER, user),
             self.breaker.asking,
         )
-        users, records, values, standing, breakers = all_of(self.connection, asked)
+        users, records, values, standing, breakers = self.answers(asked)
         self.breaker.learn(breakers[0])
         self._people[user_id] = record = record_of(records[0], acknowledged_in(values)) if records else None
         if record is not None:
             self.claims.learn(record.person.id, standing)
         return stored_in(users[0]) if users else None
+
+    def settling(self, person_id: PersonId) -> PersonRecord | None:
+        """Return a person whose lease is ours. The end of an attempt also needs their claims and the breaker."""
+        which = {"tenant": self.tenant, "person_id": person_id}
+        asked = (*self.people.asking(person_id), (STANDING, which), self.breaker.asking)
+        records, values, standing, breakers = self.answers(asked)
+        self.breaker.learn(breakers[0])
+        self.claims.learn(person_id, standing)
+        return record_of(records[0], acknowledged_in(values)) if records else None
 
     def person_of(self, user_id: UserId) -> tuple[PersonRecord | None, Self]:
         """Return the person of a user, locked; None also if another user took the person over (rule P2).
@@ -370,35 +377,6 @@ def loggable(error: BaseException) -> BaseException | None:
 
 def _code(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
-
-
-def audited(
-    database: Database, tenant: str, *, since: datetime | None = None, until: datetime | None = None
-) -> Iterator[AuditRecord]:
-    """Yield all rows of a tenant, oldest first, with no more than one page of them in memory."""
-    after = ""
-    while True:
-        with database.read(tenant) as s:
-            rows = s.audit.page(after=after, since=since, until=until)
-        if not rows:
-            return
-        yield from rows
-        after = rows[-1].id
-
-
-def take_up_all(database: Database, tenant: str) -> int:
-    """Make all people due who were held for a pause that has ended, and return how many.
-
-    A worker does the same, more slowly.
-    """
-
-    def some(s: Session) -> int:
-        return 0 if s.breaker.get().is_paused else s.pauses.take_up()
-
-    count = 0
-    while batch := database.transact(tenant, some):
-        count += batch
-    return count
 
 
 CURSORS = "cursors"

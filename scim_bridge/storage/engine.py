@@ -34,7 +34,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
-from scim_bridge.storage.prepared import Prepared, at_once, executed
+from scim_bridge.storage.prepared import Prepared, all_of, at_once, executed
 from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
@@ -314,7 +314,8 @@ class Transaction:
             transaction.commit()
 
     def _taken(self) -> list[tuple[Executable | Prepared, Any]]:
-        assert self._work is not None
+        if self._work is None:
+            return []
         taken, self._work.unsent = self._work.unsent, []
         return taken
 
@@ -329,6 +330,15 @@ class Transaction:
             with at_once(self._connection):
                 for statement, values in unsent:
                     _execute(self._connection, statement, values)
+
+    def answers(self, asked: Sequence[tuple[Prepared, Mapping[str, object]]]) -> list[list[Any]]:
+        """Return the rows that each of several SELECTs finds. PostgreSQL gets all at once, after what waits."""
+
+        def first() -> None:
+            for statement, values in self._taken():
+                _execute(self._connection, statement, values)
+
+        return all_of(self._connection, asked, first)
 
     @cached_property
     def now(self) -> datetime:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Row, and_, bindparam, case, func, or_, select, true, update
+from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam, case, func, or_, select, true, update
 
 from scim_bridge.domain.outcome import CAP_SECONDS, SHOULD_BE_INACTIVE, Reason, State, reason_of
 from scim_bridge.domain.person import Acknowledged, PersonId
@@ -78,7 +78,11 @@ _due_again = _person.values({**_due(_now), "detail": bindparam("detail_of")})
 _MARK_DUE, _MARK_DUE_FOR_REQUEST = Prepared(_due_again), Prepared(_due_again.values(request_id=bindparam("request")))
 _free = people.c.leased_until.is_(None) | (people.c.leased_until <= _now)
 _LEASE = Prepared(_person.where(people.c.state == State.due, _free).values(_leased(_lease, _until, _now)))
-_RENEW = Prepared(_person.where(people.c.lease == _lease).values(leased_until=_until))
+_ours = _person.where(people.c.lease == _lease)
+_RENEW = Prepared(_ours.values(leased_until=_until))
+# PostgreSQL's time when it got the statement, so before it waits for the row.
+_asked_at, _span = func.statement_timestamp(), func.make_interval(0, 0, 0, 0, 0, 0, bindparam("seconds", type_=Float))
+_RENEW_AND_ASK = Prepared(_ours.values(leased_until=_asked_at + _span).returning(_asked_at))
 
 
 class Outbox(Repository):
@@ -134,11 +138,15 @@ class Outbox(Repository):
         return Leased(self._tenant, PersonId(row.id), lease) if row is not None else None
 
     def renew(self, person_id: PersonId, lease: str, seconds: float) -> bool:
-        """Extend a lease beyond the next call. Return False if it is lost (rule D1).
-
-        A lease that ran out is still ours until another process takes it, which writes another name.
-        """
-        return _RENEW.execute(self._connection, self._row(person_id, lease, seconds)).rowcount == 1
+        """Extend a lease beyond the next call. Return False if it is lost (rule D1)."""
+        # A lease that ran out is still ours until another process takes it, which writes another name.
+        if self._s.told_now is not None:
+            return _RENEW.execute(self._connection, self._row(person_id, lease, seconds)).rowcount == 1
+        ours = {"of_tenant": self._tenant, "person_id": person_id, "lease_id": lease, "seconds": seconds}
+        renewed = _RENEW_AND_ASK.execute(self._connection, ours).fetchall()
+        for row in renewed:
+            self._s.learn_now(row[0])
+        return bool(renewed)
 
     def release(self, person_id: PersonId, lease: str) -> None:
         """Give a lease back, delivered or not."""

@@ -12,7 +12,7 @@ from scim_bridge.domain.employee import Days, EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import Reason, State, reason_of
 from scim_bridge.domain.person import Acknowledged, ClaimKind, Creating, HandsOff, Person, PersonId, RequestedAt
 from scim_bridge.domain.values import UserId, user_name_key
-from scim_bridge.storage.acknowledged import Acknowledgements
+from scim_bridge.storage.acknowledged import ACKNOWLEDGED_OF_ONE, Acknowledgements, acknowledged_in
 from scim_bridge.storage.admin_tables import in_sync
 from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.prepared import Prepared
@@ -271,8 +271,13 @@ class People(Repository):
 
     def get(self, person_id: PersonId, *, lock: bool = False) -> PersonRecord | None:
         """Return a person by id."""
+        records, values = self._s.answers(self.asking(person_id, lock=lock))
+        return record_of(records[0], acknowledged_in(values)) if records else None
+
+    def asking(self, person_id: PersonId, *, lock: bool = False) -> tuple[tuple[Prepared, Mapping[str, object]], ...]:
+        """What `get` executes, with its parameters: for the person, and for what is acknowledged."""
         which = {"tenant": self._tenant, "person_id": person_id}
-        return self._record((_LOCKED if lock else _BY_ID).first(self._connection, which))
+        return (_LOCKED if lock else _BY_ID, which), (ACKNOWLEDGED_OF_ONE, which)
 
     def of_user(self, user_id: UserId, *, lock: bool = False) -> PersonRecord | None:
         """Return the person of a SCIM user; None also if another user took the person over (rule P2)."""

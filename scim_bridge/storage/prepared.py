@@ -103,10 +103,16 @@ class Prepared:
         return found
 
 
-def all_of(connection: Connection, asked: Sequence[tuple[Prepared, Row]]) -> list[list[Any]]:
-    """Return the rows that each of several SELECTs finds. PostgreSQL gets all of them at once, and in this order."""
+def all_of(
+    connection: Connection, asked: Sequence[tuple[Prepared, Row]], first: Callable[[], object] = lambda: None
+) -> list[list[Any]]:
+    """Return the rows that each of several SELECTs finds. PostgreSQL gets all of them at once, and in this order.
+
+    :param first: Executes other statements before them.
+    """
     is_alone = connection.dialect.name != "postgresql" or connection.dispatch.before_cursor_execute
     with nullcontext() if is_alone else at_once(connection):
+        first()
         answers = [statement.execute(connection, row) for statement, row in asked]
     return [statement.read(connection, row, answer) for (statement, row), answer in zip(asked, answers, strict=True)]
 

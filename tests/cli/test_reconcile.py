@@ -16,9 +16,9 @@ from scim_bridge.cli.schedules import asked_command, reconcile_command
 from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field
 from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.operator.audit import audited
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.asked import COMPARE, REPAIR, AskedRun
-from scim_bridge.storage.database import audited
 from tests.cli.conftest import DITIO, Run
 from tests.world import World, a_user
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, insert, select
 
 from scim_bridge.domain.outcome import Reason, State
-from scim_bridge.storage.database import take_up_all
+from scim_bridge.operator.actions import take_up_all
 from scim_bridge.storage.outbox import BATCH
 from scim_bridge.storage.tables import claims, people
 from tests.world import World, a_user

@@ -6,12 +6,13 @@ from scim_bridge.domain.audit import Action
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import NotFound, TransientError
+from scim_bridge.operator.audit import audited
 from scim_bridge.reconcile import compare
 from scim_bridge.reconcile.apply import DELIVERED, ENTRA_MOVED, TRIED
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.storage.database import Database, audited
+from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.scenarios.test_reconciling import Found, hires, person, reconcile
 from tests.scenarios.test_reconciling import kari as kari

@@ -16,9 +16,9 @@ import scim_bridge
 from scim_bridge.delivery.worker import forget_old
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author, changed_names
 from scim_bridge.domain.person import PersonId
-from scim_bridge.operator.audit import exported
+from scim_bridge.operator.audit import audited, exported
 from scim_bridge.storage.audit import AuditChoice
-from scim_bridge.storage.database import Database, audited
+from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 
 SOMEBODY = Author(Actor(ActorKind.operator, "1000"), "request-1")

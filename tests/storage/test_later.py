@@ -1,8 +1,10 @@
 """Statements that wait for the next one: PostgreSQL gets them at once, and no one can tell (rules A1, D7)."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import event, insert, select, text
@@ -12,10 +14,11 @@ from scim_bridge.domain.employee import Days
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Claim, ClaimKind, Person, PersonId
 from scim_bridge.domain.values import UserId
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.claims import STANDING
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import NewMark
-from scim_bridge.storage.tables import claims, history
+from scim_bridge.storage.tables import claims, history, people
 
 ROW = {"tenant": "default", "kind": "phone", "value": "+4798765432", "person_id": "kari"}
 OTHER = {**ROW, "kind": "employee-number", "value": "1042"}
@@ -123,34 +126,111 @@ def test_rows_of_the_history_that_wait_keep_their_order(database: Database):
         assert s.connection.execute(select(history.c.what).order_by(history.c.id)).scalars().all() == ["one", "two"]
 
 
-def test_the_time_of_a_change_is_later_than_its_wait_for_the_person(postgresql_url: str):
-    """R4: by the server's clock, although user, person, breaker and time are asked for at once."""
+Result = TypeVar("Result")
+
+
+def after_a_wait(postgresql_url: str, work: Callable[[Session], Result]) -> tuple[Result, datetime]:
+    """What a transaction returns that had to wait for Kari's row; and when the other one gave it up."""
     database, other = Database(postgresql_url), Database(postgresql_url)
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     person = Person(id=KARI, user_id=UserId("user-of-kari"), days=Days(active=True))
+    mark = NewMark(State.due, request_id="r", lease="lease", lease_seconds=15)
     try:
         with database.write("default") as s:
-            s.people.add(person, external_id=None, wakes_on=None)
-
-        def changes() -> tuple[datetime, PersonId | None]:
-            with other.write("default") as s:
-                s.lock_user(UserId("user-of-kari"))
-                record, same = s.person_of(UserId("user-of-kari"))
-                return same.now, record.person.id if record is not None else None
-
+            s.people.add(person, external_id=None, wakes_on=None, mark=mark)
         with ThreadPoolExecutor(1) as pool:
             with database.write("default") as s:
                 assert s.people.get(KARI, lock=True) is not None
-                change = pool.submit(changes)
+                change = pool.submit(other.transact, "default", work)
                 while not s.connection.execute(waiting).scalar_one():
                     pass
                 released_at = s.connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-            now, found = change.result(timeout=10)
-        assert found == KARI
-        assert now >= released_at
+            return change.result(timeout=10), released_at
     finally:
         with database.write("default") as s:
             s.forget(KARI)
             s.connection.execute(text("DELETE FROM people"))
         database.close()
         other.close()
+
+
+def test_the_time_of_a_change_is_later_than_its_wait_for_the_person(postgresql_url: str):
+    """R4: by the server's clock, although user, person, breaker and time are asked for at once."""
+
+    def changes(s: Session) -> tuple[datetime, PersonId | None]:
+        s.lock_user(UserId("user-of-kari"))
+        record, same = s.person_of(UserId("user-of-kari"))
+        return same.now, record.person.id if record is not None else None
+
+    (now, found), released_at = after_a_wait(postgresql_url, changes)
+    assert found == KARI
+    assert now >= released_at
+
+
+def test_the_time_of_an_attempt_is_earlier_than_its_wait_for_the_person(postgresql_url: str):
+    """D1, C5: the attempt measures its lease and the lag of its writes from the moment at which it began to wait."""
+
+    def renews(s: Session) -> tuple[bool, datetime, datetime]:
+        is_ours = s.outbox.renew(KARI, "lease", 30)
+        return is_ours, s.now, s.connection.execute(select(people.c.leased_until)).scalar_one()
+
+    (is_ours, now, until), released_at = after_a_wait(postgresql_url, renews)
+    assert is_ours
+    assert now < released_at
+    assert until == now + timedelta(seconds=30)
+
+
+def test_by_the_servers_clock_too_a_lease_is_renewed_for_its_holder_alone(postgresql_url: str):
+    """D1: the statement that asks the server for the time has its own words."""
+    database = Database(postgresql_url)
+    person = Person(id=KARI, user_id=UserId("user-of-kari"), days=Days(active=True))
+    mark = NewMark(State.due, request_id="r", lease="lease", lease_seconds=15)
+    try:
+        with database.write("default") as s:
+            s.people.add(person, external_id=None, wakes_on=None, mark=mark)
+            before = s.connection.execute(select(people.c.leased_until)).scalar_one()
+        for tenant, person_id, lease in (
+            ("default", KARI, "another"),
+            ("other", KARI, "lease"),
+            ("default", OLA, "lease"),
+        ):
+            with database.write(tenant) as s:
+                assert not s.outbox.renew(person_id, lease, 300)
+                assert s.connection.execute(select(people.c.leased_until)).scalar_one() == before
+        with database.write("default") as s:
+            assert s.outbox.renew(KARI, "lease", 300)
+            assert s.connection.execute(select(people.c.leased_until)).scalar_one() == s.now + timedelta(seconds=300)
+    finally:
+        with database.write("default") as s:
+            s.connection.execute(text("DELETE FROM people"))
+        database.close()
+
+
+def test_several_questions_see_what_waits(database: Database):
+    with database.write("default") as s:
+        s.later(insert(claims), ROW)
+        s.later(insert(claims), OTHER)
+        asked = (STANDING, {"tenant": "default", "person_id": "kari"})
+        found, again = s.answers([asked, asked])
+    assert sorted(row.value for row in found) == sorted(row.value for row in again) == ["+4798765432", "1042"]
+
+
+def test_claims_that_were_read_with_a_lock_are_read_again_after_a_change(database: Database):
+    """P3: what a transaction has read of claims is not believed once it has changed one."""
+    number, phone = Claim(ClaimKind.employee_number, "1042"), Claim(ClaimKind.phone, "+4798765432")
+    person = Person(id=KARI, user_id=UserId("user-of-kari"), days=Days(active=True))
+    with database.write("default") as s:
+        s.people.add(person, external_id=None, wakes_on=None)
+        assert s.claims.take(KARI, number)
+    with database.write("default") as s:
+        s.lock_user(UserId("user-of-kari"))
+        assert s.claims.standing_of(KARI) == ({number}, frozenset())
+        assert s.claims.held_by(KARI) == {number}
+        assert s.claims.take(KARI, phone)
+        assert s.claims.standing_of(KARI)[0] == {number, phone}
+    with database.write("default") as s:
+        assert s.settling(KARI) == s.people.get(KARI)
+        assert s.claims.held_by(KARI) == {number, phone}
+        s.claims.keep_only(KARI, [phone])
+        assert s.claims.held_by(KARI) == {phone}
+        assert s.claims.holder(number) is None

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from scim_bridge.storage.database import Database, audited
+from scim_bridge.operator.audit import audited
+from scim_bridge.storage.database import Database
 from tests.web.issuer import Issuer, assertion_claims, entra_claims
 from tests.web.test_oauth import GRANT, basic, fetches, presented
 from tests.world import BRIDGE, TOKEN, World

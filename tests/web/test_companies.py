@@ -9,8 +9,9 @@ import requests
 from flask import Response
 from sqlalchemy import event
 
+from scim_bridge.operator.audit import audited
 from scim_bridge.scim.reading import DITIO_URN
-from scim_bridge.storage.database import Database, audited
+from scim_bridge.storage.database import Database
 from tests.companies import Companies, token_of
 from tests.conftest import Clock
 from tests.contract.openapi import Contract, read

@@ -9,8 +9,9 @@ from werkzeug.wrappers import Response
 from scim_bridge.domain.audit import Action, AuditEvent
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator import actions
+from scim_bridge.operator.actions import take_up_all
 from scim_bridge.operator.overview import Bar, bars, happened, overview
-from scim_bridge.storage.database import Session, take_up_all
+from scim_bridge.storage.database import Session
 from scim_bridge.web.console.language import gettext
 from scim_bridge.web.console.place import Place
 
