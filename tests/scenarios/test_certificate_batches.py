@@ -160,6 +160,56 @@ def test_a_batch_that_lost_a_lease_has_its_person_delivered_again(world: World, 
     assert in_ditio(world, "1001")["Byggekort"][0] == "2026-02-15"
 
 
+def test_a_batch_that_lost_a_lease_acknowledges_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """D1, R4: another certificate was sent after it. That the first is wanted again is no reason to send nothing."""
+    a_company(world, 2)
+    ditio = world.parts.tenants["default"].ditio
+    post, steps = ditio.post_certificates, [1]
+
+    def posting(items: Sequence[Any], **options: Any) -> Any:
+        answer = post(items, **options)
+        if steps:
+            steps.pop()
+            world.clock.passes(minutes=10)
+            kept(world, Source.csv, a_certificate("2026-02-15"), "1001")
+            world.worker.run_until_idle()
+            kept(world, Source.csv, a_certificate(number="C0"), "1001")
+        return answer
+
+    monkeypatch.setattr(ditio, "post_certificates", posting)
+    reconcile(world, apply=True)
+    assert in_ditio(world, "1001")["Byggekort"][0] == "2026-02-15"
+
+    world.worker.run_until_idle()
+    assert in_ditio(world, "1001")["Byggekort"][0] == "2026-01-15"
+
+
+def test_what_a_person_s_own_delivery_has_sent_meanwhile_is_not_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """D1, K4: nor is it called refused, while the rest of the batch is narrowed down."""
+    a_company(world, 4)
+    refused(world, 1)
+    delivered: list[str] = []
+
+    def one_is_delivered(numbers: Sequence[str]) -> None:
+        delivered.append(other_than(numbers))
+        with world.database.write("default") as s:
+            record = s.people.find(delivered[0])
+            assert record is not None
+            s.outbox.mark_due(record.person.id)
+        world.worker.run_until_idle()
+        refused(world, 1)  # The batch's next request, whoever is in it.
+
+    during_posts(world, monkeypatch, nothing, one_is_delivered)
+    world.ditio.forget_requests()
+    reconcile(world, apply=True)
+
+    named = [[str(item["employeeNumber"]) for item in items].count(delivered[0]) for items in posts(world)]
+    assert sum(named) == 2, "with the whole batch, and by their own delivery"
+    assert world.state(person(int(delivered[0]))) == ("delivered", None)
+
+
 def test_no_one_stays_leased_whatever_ends_a_batch(world: World, monkeypatch: pytest.MonkeyPatch):
     """D1."""
     a_company(world, 2)
