@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from sqlalchemy import select, text
 
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
 from scim_bridge.domain.person import PersonId
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.tables import certificate_ledger, people
@@ -289,6 +292,39 @@ def test_whose_employee_is_not_found_is_sent_nothing(world: World):
 
     assert world.ditio.certificates.keys() == {("1001", "Byggekort")}
     assert [("employee 1002 is not" in why) for _, why in applied.skipped] == [True]
+
+
+@CHANGED_BY_HAND
+def test_a_run_that_takes_long_looks_again_at_whose_number_it_is(world: World, by_hand: Callable[[World, str], None]):
+    """P5: what it read of everyone a while ago proves nothing any more."""
+    a_company(world)
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "comparing" and done == total == 3:
+            world.clock.passes(minutes=16)
+            by_hand(world, "1002")
+
+    world.parts.reconciliations["default"].run(Request(apply=True), progress)
+
+    assert world.ditio.certificates.keys() == {("1001", "Byggekort"), ("1003", "Byggekort")}
+
+
+def test_a_number_that_ditio_spells_differently_is_sent_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """P4, P5: Ditio answers with the same person, under a number that it might take for another one."""
+    a_company(world, 2)
+    plan = reconcile(world).report.run.id
+    ditio = world.parts.tenants["default"].ditio
+    get = ditio.get
+
+    def spelled_differently(number: EmployeeNumber, **options: Any) -> ActualEmployee | None:
+        found = get(number, **options)
+        return replace(found, employee_number=EmployeeNumber("01002")) if found and number == "1002" else found
+
+    monkeypatch.setattr(ditio, "get", spelled_differently)
+    applied = reconcile(world, apply=True, plan_id=plan)
+
+    assert world.ditio.certificates.keys() == {("1001", "Byggekort")}
+    assert len(applied.skipped) == 1
 
 
 @pytest.mark.parametrize("reason", ["gone", "stranger"])
