@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from sqlalchemy import select, text
 
 from scim_bridge.domain.certificate import Source
 from scim_bridge.domain.drift import Kind
+from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
 from scim_bridge.domain.person import PersonId
+from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.tables import certificate_ledger, people
@@ -160,6 +163,56 @@ def test_a_batch_that_lost_a_lease_has_its_person_delivered_again(world: World, 
     assert in_ditio(world, "1001")["Byggekort"][0] == "2026-02-15"
 
 
+def test_a_batch_that_lost_a_lease_acknowledges_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """D1, R4: another certificate was sent after it. That the first is wanted again is no reason to send nothing."""
+    a_company(world, 2)
+    ditio = world.parts.tenants["default"].ditio
+    post, steps = ditio.post_certificates, [1]
+
+    def posting(items: Sequence[Any], **options: Any) -> Any:
+        answer = post(items, **options)
+        if steps:
+            steps.pop()
+            world.clock.passes(minutes=10)
+            kept(world, Source.csv, a_certificate("2026-02-15"), "1001")
+            world.worker.run_until_idle()
+            kept(world, Source.csv, a_certificate(number="C0"), "1001")
+        return answer
+
+    monkeypatch.setattr(ditio, "post_certificates", posting)
+    reconcile(world, apply=True)
+    assert in_ditio(world, "1001")["Byggekort"][0] == "2026-02-15"
+
+    world.worker.run_until_idle()
+    assert in_ditio(world, "1001")["Byggekort"][0] == "2026-01-15"
+
+
+def test_what_a_person_s_own_delivery_has_sent_meanwhile_is_not_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """D1, K4: nor is it called refused, while the rest of the batch is narrowed down."""
+    a_company(world, 4)
+    refused(world, 1)
+    delivered: list[str] = []
+
+    def one_is_delivered(numbers: Sequence[str]) -> None:
+        delivered.append(other_than(numbers))
+        with world.database.write("default") as s:
+            record = s.people.find(delivered[0])
+            assert record is not None
+            s.outbox.mark_due(record.person.id)
+        world.worker.run_until_idle()
+        refused(world, 1)  # The batch's next request, whoever is in it.
+
+    during_posts(world, monkeypatch, nothing, one_is_delivered)
+    world.ditio.forget_requests()
+    reconcile(world, apply=True)
+
+    named = [[str(item["employeeNumber"]) for item in items].count(delivered[0]) for items in posts(world)]
+    assert sum(named) == 2, "with the whole batch, and by their own delivery"
+    assert world.state(person(int(delivered[0]))) == ("delivered", None)
+
+
 def test_no_one_stays_leased_whatever_ends_a_batch(world: World, monkeypatch: pytest.MonkeyPatch):
     """D1."""
     a_company(world, 2)
@@ -239,6 +292,39 @@ def test_whose_employee_is_not_found_is_sent_nothing(world: World):
 
     assert world.ditio.certificates.keys() == {("1001", "Byggekort")}
     assert [("employee 1002 is not" in why) for _, why in applied.skipped] == [True]
+
+
+@CHANGED_BY_HAND
+def test_a_run_that_takes_long_looks_again_at_whose_number_it_is(world: World, by_hand: Callable[[World, str], None]):
+    """P5: what it read of everyone a while ago proves nothing any more."""
+    a_company(world)
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "comparing" and done == total == 3:
+            world.clock.passes(minutes=16)
+            by_hand(world, "1002")
+
+    world.parts.reconciliations["default"].run(Request(apply=True), progress)
+
+    assert world.ditio.certificates.keys() == {("1001", "Byggekort"), ("1003", "Byggekort")}
+
+
+def test_a_number_that_ditio_spells_differently_is_sent_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """P4, P5: Ditio answers with the same person, under a number that it might take for another one."""
+    a_company(world, 2)
+    plan = reconcile(world).report.run.id
+    ditio = world.parts.tenants["default"].ditio
+    get = ditio.get
+
+    def spelled_differently(number: EmployeeNumber, **options: Any) -> ActualEmployee | None:
+        found = get(number, **options)
+        return replace(found, employee_number=EmployeeNumber("01002")) if found and number == "1002" else found
+
+    monkeypatch.setattr(ditio, "get", spelled_differently)
+    applied = reconcile(world, apply=True, plan_id=plan)
+
+    assert world.ditio.certificates.keys() == {("1001", "Byggekort")}
+    assert len(applied.skipped) == 1
 
 
 @pytest.mark.parametrize("reason", ["gone", "stranger"])

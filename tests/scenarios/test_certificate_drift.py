@@ -431,6 +431,29 @@ def test_a_worker_delivers_for_employees_whom_no_one_is(database: Database, cloc
     assert world.ditio.certificates.keys() == {("7", "Byggekort"), ("8", "Byggekort")}
 
 
+@pytest.mark.parametrize("by_setting", [True, False])
+def test_a_pause_is_of_employees_whom_no_one_is_too(database: Database, clock: Clock, by_setting: bool):
+    """D4, K2: by the setting as by the command; afterwards they are sent."""
+    world = a_world(database, clock, unclaimed="deliver")
+    world.ditio.plant("7")
+    put(world, Source.csv, a_certificate(), "7")
+    if by_setting:
+        world.restarts_with(delivery={"paused": True})
+    else:
+        with database.write("default") as s:
+            s.pauses.pause()
+    world.worker.run_until_idle()
+    assert world.ditio.requests == []
+
+    if by_setting:
+        world.restarts_with(delivery={"paused": False})
+    else:
+        with database.write("default") as s:
+            s.pauses.resume()
+    world.worker.run_until_idle()
+    assert world.ditio.certificates.keys() == {("7", "Byggekort")}
+
+
 def test_two_processes_never_send_for_employees_whom_no_one_is_at_once(database: Database, clock: Clock):
     """K2: while another does it they wait; once it is done, or dead, they are sent."""
     world = a_world(database, clock, unclaimed="deliver")

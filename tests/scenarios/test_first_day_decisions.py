@@ -1,16 +1,18 @@
 """The first day: what an operator decides, and what comes between."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
+from threading import Event
 
 import pytest
 from sqlalchemy import func, select, update
 
 from scim_bridge.adopt import run
-from scim_bridge.adopt.link import IN_DELIVERY, MOVED
+from scim_bridge.adopt.link import CREATING, IN_DELIVERY, MOVED
 from scim_bridge.domain.audit import Action, AuditRecord
 from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.domain.employee import EmployeeNumber
-from scim_bridge.domain.person import HandsOff
+from scim_bridge.domain.person import Creating, HandsOff
 from scim_bridge.errors import CredentialsRefused, UntrustedRoster, WrongDecisions
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
@@ -33,6 +35,7 @@ from tests.scenarios.test_first_day import (
 )
 from tests.scenarios.test_first_day import paused as paused
 from tests.scenarios.test_reconciling import person
+from tests.waiting import until_another_waits
 from tests.world import World
 
 # Decisions
@@ -182,6 +185,53 @@ def test_whom_entra_changes_meanwhile_is_left_to_the_next_run(paused: World):
             0,
             [MOVED],
         )
+    assert linked(paused) == {}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_whom_entra_changes_at_that_moment_is_waited_for(paused: World):
+    """D1, A1: the link waits for the change, sees it, and settles nothing over it."""
+    kari = person(1000)
+    plant(paused, kari)
+    sends_everyone(paused, kari)
+    is_changed = Event()
+
+    def changes() -> None:
+        with paused.database.write() as s:
+            s.connection.execute(update(people).values(revision=people.c.revision + 1))
+            is_changed.set()
+            until_another_waits(paused.database)
+
+    with ThreadPoolExecutor(1) as pool:
+        changing: list[Future[None]] = []
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage == "comparing" and not changing:
+                changing.append(pool.submit(changes))
+                assert is_changed.wait(60)
+
+        with paused.parts.adoption("default").run(apply_for=OPERATOR, progress=progress) as found:
+            assert (found.linked, [pair.proposal.why for pair in found.disputed()]) == (0, [MOVED])
+        changing[0].result(timeout=60)
+    assert linked(paused) == {}
+
+
+def test_whom_ditio_may_be_creating_by_now_is_left_to_their_delivery(paused: World):
+    """P6: the answer was lost after the pair was made. What was sent is not forgotten over a link."""
+    kari = person(1000)
+    plant(paused, kari)
+    sends_everyone(paused, kari)
+    creating = Creating(EmployeeNumber("1000"), "+4798765432", None, paused.clock())
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "comparing":
+            with paused.database.write("default") as s:
+                record = s.people.of_user_name(kari.user_principal_name)
+                assert record is not None
+                s.people.set_creating(record.person.id, creating)
+
+    with paused.parts.adoption("default").run(apply_for=OPERATOR, progress=progress) as found:
+        assert (found.linked, [pair.proposal.why for pair in found.disputed()]) == (0, [CREATING])
     assert linked(paused) == {}
 
 

@@ -1,5 +1,6 @@
 """Too much at once: the guard on the live stream (rule L8)."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +14,10 @@ from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.tables import claims, guarded
 from tests.conftest import Clock
+from tests.waiting import until_another_waits
 from tests.world import World, a_user
 
 pytestmark = pytest.mark.usefixtures("ends_at_once")
@@ -285,6 +288,29 @@ def test_a_retry_counts_once(company: Company):
 def counted(world: World) -> int:
     with world.database.read() as s:
         return sum(row.verdict == "counted" for row in s.connection.execute(select(guarded.c.verdict)))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_of_two_who_leave_at_once_one_passes(company: Company, monkeypatch: pytest.MonkeyPatch):
+    """L8: counting and deciding is one transaction; the other delivery waits for it, and counts it."""
+    world = company.world
+    world.restarts_with(delivery={**LIMITS, "inline_seconds": 0})
+    company.ends(0, 1)
+    decide, other = Guard.decide, list[Future[int]]()
+    with ThreadPoolExecutor(1) as pool:
+
+        def deciding(self: Guard, *change: Any) -> None:
+            if not other:
+                other.append(pool.submit(world.worker.run_until_idle))
+                until_another_waits(world.database)
+            decide(self, *change)
+
+        monkeypatch.setattr(Guard, "decide", deciding)
+        world.worker.run_until_idle()
+        other[0].result(timeout=60)
+
+    assert len(company.ended()) == 1
+    assert company.waiting() == [("held", "guard")]
 
 
 def test_a_person_who_leaves_twice_counts_twice(company: Company):

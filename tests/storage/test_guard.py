@@ -1,8 +1,10 @@
 """What the guard on the live stream keeps (rule L8)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from alembic import command
 from sqlalchemy import select, text
 
@@ -11,10 +13,11 @@ from scim_bridge.domain.employee import Days, EmployeeNumber
 from scim_bridge.domain.person import GuardedChange, Person, PersonId, RequestedAt, Verdict
 from scim_bridge.domain.values import UserId
 from scim_bridge.storage import schema
-from scim_bridge.storage.database import Database
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.guard import GuardDecision
 from scim_bridge.storage.tables import guarded, people
 from tests.conftest import Clock
+from tests.waiting import until_another_waits
 
 HOUR = timedelta(hours=1)
 
@@ -68,6 +71,50 @@ def test_only_what_is_still_to_be_sent_is_released(database: Database, clock: Cl
         guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.held))
         assert guard.release([PersonId("somebody else")]) == []
         assert guard.release() == [kari]
+
+
+def test_a_change_that_was_requested_anew_is_neither_dated_back_nor_settled(database: Database, clock: Clock):
+    """L8: a delivery knows an earlier request; the newer one meets the guard by itself."""
+    now = clock()
+    kari = add(database, "kari", ending=now)
+    with database.write("default") as s:
+        guard = s.at(now).guard
+        guard.note_occasion(GuardedChange.ending, kari, now - HOUR)
+        guard.settle_occasion(GuardedChange.ending, kari, now - HOUR)
+        record = s.people.get(kari)
+        assert record is not None
+        assert record.person.occasions.ending == now
+
+        guard.settle_occasion(GuardedChange.ending, kari, now)
+        settled = s.people.get(kari)
+        assert settled is not None
+        assert settled.person.occasions.ending is None
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_who_leave_at_once_are_counted_one_after_the_other(database: Database, clock: Clock):
+    """L8: the second count sees the first decision, or both would pass as the only one."""
+    now = clock()
+    kari, per = add(database, "kari", ending=now), add(database, "per", ending=now)
+
+    def around(s: Session) -> int:
+        guard = s.at(now).guard
+        guard.serialise()
+        return guard.how_many_around(GuardedChange.ending, now)
+
+    def second() -> int:
+        with database.write("default") as s:
+            found = around(s)
+            s.at(now).guard.decide(GuardedChange.ending, per, now, GuardDecision(Verdict.held))
+        return found
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write("default") as s:
+            assert around(s) == 0
+            s.at(now).guard.decide(GuardedChange.ending, kari, now, GuardDecision(Verdict.counted))
+            counting = pool.submit(second)
+            until_another_waits(database)
+        assert counting.result(timeout=60) == 1
 
 
 def test_old_decisions_go_and_present_ones_stay(database: Database, clock: Clock):
