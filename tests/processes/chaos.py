@@ -404,7 +404,7 @@ class Chaos:
             entra.says_again(life)
         self._retries()
         self.cluster.prints("reconcile", "--apply", "--plan", self._plan()["plan"], "--force", good=(0, 2))
-        self._wait_until_nobody_is_due()
+        self._wait_until_no_one_is_due()
         return unnamed
 
     def wrongly_written(self) -> list[str]:
@@ -476,13 +476,13 @@ class Chaos:
         # While few people are at work yet, the guard holds what is more than a third of them (rule L8).
         self.cluster.prints("outbox", "release", "--yes")
         self.cluster.prints("outbox", "retry")
-        self._wait_until_nobody_is_due()
+        self._wait_until_no_one_is_due()
 
     def _plan(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.cluster.prints("reconcile", "--format", "json", good=(0, 2, 3)))
         return found
 
-    def _wait_until_nobody_is_due(self) -> None:
+    def _wait_until_no_one_is_due(self) -> None:
         with closing(Database(self.cluster.database_url)) as database:
 
             def is_over() -> bool:
