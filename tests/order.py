@@ -1,7 +1,8 @@
-"""Which test process takes which test, and when: two of them share the tests, one by one.
+"""Which test process takes which test, and when: they share the tests, one by one.
 
-The tests of `processes/` are one piece of work, because each of them wants the machine for itself. It is the longest
-one, and begins at once: most of it is waiting, while the other test process has something to do.
+The tests of `processes/` are one piece of work, because each of them starts several processes of its own. It is the
+longest one, and begins at once: much of it is waiting. So there is one test process more than the two cores that a
+machine has at least, and neither core waits.
 """
 
 from typing import Any

@@ -4,6 +4,7 @@ import dataclasses
 import random
 from collections.abc import Callable, Mapping
 from datetime import date
+from math import inf
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
@@ -23,6 +24,7 @@ from scim_bridge.settings import Settings
 from scim_bridge.storage.database import Database
 from scim_bridge.web.app import create_app
 from tests.conftest import Clock
+from tests.thorough import either
 
 DITIO = "https://ditio.test"
 BRIDGE = "https://bridge.test"
@@ -58,6 +60,17 @@ def a_user(**changes: Any) -> EntraUser:
     return EntraUser(**{**defaults, **changes})
 
 
+FORGETS_EVERY_SECONDS = either(0.0, 86_400.0)
+"""By the story's clock: to look for what is old enough to be removed takes longer than most deliveries."""
+
+
+class _Remembering(Worker):
+    """A worker that has removed what was old enough not long ago."""
+
+    def forget(self) -> int:
+        return 0
+
+
 class World:
     """Entra, the bridge and Ditio. Steps are said in Entra's words; asserted is what Ditio has then."""
 
@@ -78,6 +91,7 @@ class World:
         self.database = database
         self.ditio = SandboxDitio(style=style, now=clock)
         self._settings = settings or {}
+        self._forgot_at = -inf
         self.parts: Parts = self._build()
         self.app: Flask = create_app(self.parts)
         with database.write("default") as s:
@@ -156,11 +170,16 @@ class World:
     @property
     def worker(self) -> Worker:
         """One person after another: stories have an order."""
-        return self.parts.worker(places=1)
+        worker, now = self.parts.worker(places=1), self.clock.monotonic()
+        if now - self._forgot_at < FORGETS_EVERY_SECONDS:
+            return _Remembering(worker.tenants, worker.places)
+        self._forgot_at = now
+        return worker
 
     def restarts_with(self, **settings: dict[str, Any]) -> None:
         """The bridge is restarted with other settings, on the same database."""
         self._settings = {**self._settings, **settings}
+        self._forgot_at = -inf
         self.parts = self._build()
         self.app = create_app(self.parts)
         self.http.mount(BRIDGE, WsgiTransport(self.app))

@@ -79,7 +79,7 @@ def test_the_chart_draws_each_line_to_scale():
 def test_a_short_soak(tmp_path: Path):
     """Real processes: every request is answered as it should be, and all figures are there."""
     output, chart = tmp_path / "soak.json", tmp_path / "soak.svg"
-    words = ["--minutes", "0.1", "--database", "sqlite", "--people", "3", "--per-second", "5"]
+    words = ["--minutes", "0.05", "--database", "sqlite", "--people", "3", "--per-second", "5"]
 
     result = CliRunner().invoke(soak.main, [*words, "--output", str(output), "--chart", str(chart)])
 

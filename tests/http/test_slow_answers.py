@@ -16,13 +16,13 @@ from scim_bridge.clients import build_client
 from scim_bridge.errors import EntraError, TransientError
 from scim_bridge.graph.client import GraphClient
 from scim_bridge.graph.config import ClientSecret, GraphConfig
+from scim_bridge.http import keys
 from scim_bridge.http import session as sessions
 from scim_bridge.http.exchange import PerThread, pooled_sessions
+from scim_bridge.http.keys import FetchFailed, fetched
 from scim_bridge.http.limiter import Limiter
 from scim_bridge.http.session import ApiSession, Tokens
 from scim_bridge.settings import Settings
-from scim_bridge.web.auth import keys
-from scim_bridge.web.auth.keys import FetchFailed, fetched
 
 LIMIT = 0.5
 SOON = 5.0

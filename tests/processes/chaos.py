@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from scim_bridge.sandbox.ditio import SandboxDitio
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import running
 from scim_bridge.sandbox.style import Style
+from scim_bridge.storage.database import Database
 from tests.processes.running import PATIENCE_SECONDS, Running, eventually, run
 
 __all__ = ["Chaos", "Cluster", "Life"]
@@ -242,6 +243,10 @@ class Cluster:
         self._workers = [self._work() for _ in range(workers)]
 
     @property
+    def database_url(self) -> str:
+        return self._settings["SCIM_BRIDGE_DATABASE__URL"]
+
+    @property
     def urls(self) -> list[str]:
         return [f"http://{address}" for address in self._addresses]
 
@@ -399,7 +404,7 @@ class Chaos:
             entra.says_again(life)
         self._retries()
         self.cluster.prints("reconcile", "--apply", "--plan", self._plan()["plan"], "--force", good=(0, 2))
-        eventually(lambda: self._status()["due"] == 0, "nobody is due any more", seconds=4 * PATIENCE_SECONDS)
+        self._wait_until_no_one_is_due()
         return unnamed
 
     def wrongly_written(self) -> list[str]:
@@ -471,15 +476,20 @@ class Chaos:
         # While few people are at work yet, the guard holds what is more than a third of them (rule L8).
         self.cluster.prints("outbox", "release", "--yes")
         self.cluster.prints("outbox", "retry")
-        eventually(lambda: self._status()["due"] == 0, "nobody is due any more", seconds=4 * PATIENCE_SECONDS)
+        self._wait_until_no_one_is_due()
 
     def _plan(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.cluster.prints("reconcile", "--format", "json", good=(0, 2, 3)))
         return found
 
-    def _status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.cluster.prints("outbox", "status", "--format", "json"))
-        return found
+    def _wait_until_no_one_is_due(self) -> None:
+        with closing(Database(self.cluster.database_url)) as database:
+
+            def is_over() -> bool:
+                with database.read("default") as s:
+                    return s.outbox.status().due == 0
+
+            eventually(is_over, "nobody is due any more", seconds=4 * PATIENCE_SECONDS)
 
 
 @contextmanager

@@ -100,6 +100,8 @@ class Writers:
 
 @contextmanager
 def writers() -> Iterator[Writers]:
-    """Start the processes, and end them."""
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+    """Start the processes, and end them. The libraries are imported once, by the process that they are forked from."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
         yield Writers(pool)

@@ -64,7 +64,7 @@ def test_the_lease_of_a_person_at_rest_is_shortened_too(world: World):
     """D1: certificates and `reconcile` lease people who are not due."""
     world.worker.run_until_idle()
     put(world, lease="a dead process", leased_until=tomorrow(world))
-    world.worker.forget()
+    world.parts.worker(places=1).forget()
 
     with world.database.read() as s:
         assert s.connection.execute(select(people.c.leased_until)).scalar_one() < world.clock() + timedelta(minutes=2)

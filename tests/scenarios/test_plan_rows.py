@@ -425,7 +425,7 @@ def test_a_plan_whose_rows_are_gone_is_refused(world: World):
     world.employee("1042").work_title = "Sjef"
     plan = reconcile(world).report.run.id
     world.clock.passes(days=31)
-    world.worker.forget()
+    world.parts.worker(places=1).forget()
 
     with pytest.raises(NotFound, match="RECONCILE__KEEP_DAYS"):
         reconcile(world, apply=True, plan_id=plan)

@@ -72,7 +72,7 @@ def is_as_read_again(kind: Any, resource: Any) -> None:
 
 
 @given(data=st.data(), vocabulary=cases.vocabularies, schemas=st.none() | urns, more=delivery)
-@settings(max_examples=either(600, 150), deadline=None)
+@settings(max_examples=either(600, 60), deadline=None)
 def test_a_new_resource_is_as_if_its_document_had_been_read_again(data, vocabulary, schemas, more):
     """A7: its body was checked as a whole, so it is not checked once more."""
     case = cases.Cases(vocabulary)
@@ -109,7 +109,7 @@ forbidden = st.fixed_dictionaries(
 
 
 @given(data=st.data(), vocabulary=cases.vocabularies, more=forbidden)
-@settings(max_examples=either(600, 150), deadline=None)
+@settings(max_examples=either(600, 60), deadline=None)
 def test_nothing_that_only_the_bridge_may_set_reaches_the_library(data, vocabulary, more):
     """A7: so the library makes the same of a complete body, whether or not it looks for that."""
     case, model = cases.Cases(vocabulary), ROWS.model(USER)
@@ -139,7 +139,7 @@ def test_what_is_not_complete_is_left_to_the_library(more):
 
 
 @given(data=st.data(), vocabulary=cases.vocabularies)
-@settings(max_examples=either(600, 150), deadline=None)
+@settings(max_examples=either(600, 60), deadline=None)
 def test_a_patched_user_is_as_if_their_document_had_been_read_again(data, vocabulary):
     """A7: the library has checked each value of a PATCH, so the state after it is not checked once more."""
     case, model = cases.Cases(vocabulary), ROWS.model(USER)
