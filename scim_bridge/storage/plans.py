@@ -6,12 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
-    CompoundSelect,
     Row,
     Select,
     Table,
     and_,
-    case,
     delete,
     desc,
     func,
@@ -19,17 +17,17 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from scim_bridge.domain.drift import ORDER, REPAIRED, REPAIRED_FROM_PLAN, REPAIRED_ON_REVIEW, Cause, Drift, Kind
+from scim_bridge.domain.drift import REPAIRED, REPAIRED_FROM_PLAN, REPAIRED_ON_REVIEW, Cause, Drift, Kind
 from scim_bridge.domain.outcome import Reason, State, reason_of
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.admin_tables import IS_LISTED, PLAN_TABLES, plan_items, plan_outcomes
 from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.people import NOT_DUE, PersonRecord
+from scim_bridge.storage.plan_order import RANK, WHO, Counted, Rows
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
 _KINDS, _CAUSES = frozenset(Kind), frozenset(Cause)
@@ -41,25 +39,10 @@ _AT_ONCE = 500
 APPROVED = "approved in the console: the repair has not come to it yet"
 """Stands in place of an outcome from the approval of a row until its repair."""
 
-_WHO = func.coalesce(plan_items.c.person_id, plan_items.c.employee_number, "")
-"""The person or employee whose row it is. Never NULL: `NOT IN` would find nothing."""
-
 _IS_OUTCOME = or_(plan_outcomes.c.skipped.is_(None), plan_outcomes.c.skipped != APPROVED)
 
 
 _CAN_BE_REPAIRED = REPAIRED | REPAIRED_ON_REVIEW | REPAIRED_FROM_PLAN
-
-_Sorted = ColumnElement[Any] | str
-"""A column to sort by, or the name of one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """How many rows a plan has of one kind."""
-
-    rows: int
-    of_people: int
-    """Those of a person: any other may be repaired only if it is a certificate."""
 
 
 class PlanItems(Repository):
@@ -82,8 +65,8 @@ class PlanItems(Repository):
 
     def of_people(self, positions: Collection[int]) -> Iterator[Drift]:
         """Yield all rows of the people who have one of these rows, in the order of `all`."""
-        named = select(_WHO).where(self._of_plan(), plan_items.c.position.in_(list(positions)))
-        yield from self._drifts(self._by_person().where(_WHO.in_(named)))
+        named = select(WHO).where(self._of_plan(), plan_items.c.position.in_(list(positions)))
+        yield from self._drifts(self._by_person().where(WHO.in_(named)))
 
     def repaired(self) -> Iterator[Drift]:
         """Yield the rows that were repaired, by position."""
@@ -104,7 +87,8 @@ class PlanItems(Repository):
         limit = min(limit, total - skip)
         if limit <= 0:
             return []
-        query, order = self._in_order(counts) if kind is None else self._of_kind(kind)
+        known = Rows(self._mine(), is_postgresql=self._connection.dialect.name == "postgresql")
+        query, order = known.in_order(counts) if kind is None else known.of_kind(kind)
         # Rows before a page take time: one in the last half is looked for from the end.
         is_from_end = skip > total // 2
         ordered = query.order_by(*(map(desc, order) if is_from_end else order))
@@ -113,42 +97,6 @@ class PlanItems(Repository):
         found = {each.position: each for each in self._drifts(self._at(places))}
         # Rows that were removed by age between the statements are left out.
         return [found[each] for each in (reversed(places) if is_from_end else places) if each in found]
-
-    def _of_kind(self, kind: str) -> tuple[Select[Any], Sequence[_Sorted]]:
-        """Select the rows of one kind, to be sorted by these columns; the index has them so."""
-        of_kind = plan_items.c.kind
-        columns = plan_items.c.employee_number, plan_items.c.person_id
-        query = select(of_kind.label("best"), *columns, of_kind.label("rank"), plan_items.c.position)
-        return query.where(self._mine(), of_kind == kind), (*columns, plan_items.c.position)
-
-    def _in_order(self, counts: Mapping[str, Counted]) -> tuple[CompoundSelect[Any] | Select[Any], Sequence[_Sorted]]:
-        """Select the rows, to be sorted by these columns for the order of `all`.
-
-        Most people differ in the most frequent kind alone. The index has their rows in order, so SQLite sorts none of
-        them: the rows of all other people are sorted, and both are merged. PostgreSQL sorts all as fast.
-        """
-        if self._connection.dialect.name == "postgresql":
-            return select(plan_items.c.position).where(self._mine()), self._order()
-        kind = plan_items.c.kind
-        most = max(counts, key=lambda each: counts[each].rows)
-        others = [each for each in counts if each != most]
-        if not others:
-            return self._of_kind(most)
-        # `most` is sorted by its name, which the index has. So those before it are digits, which are less than any
-        # name, and those after it begin with a tilde, which is greater.
-        ranks = {each: ORDER[Kind(each)] for each in counts}
-        rank = case(
-            {each: f"{'~' * (ranks[each] > ranks[most])}{ranks[each]:02}" for each in others}, value=kind, else_=kind
-        )
-        best = func.min(rank).over(partition_by=_WHO)
-        by = plan_items.c.employee_number, plan_items.c.person_id
-        have_others = select(_WHO).where(self._mine(), kind.in_(others))
-        mixed = select(best.label("best"), *by, rank.label("rank"), plan_items.c.position)
-        both: CompoundSelect[Any] = union_all(
-            self._of_kind(most)[0].where(_WHO.not_in(have_others)),
-            mixed.where(self._mine(), _WHO.in_(have_others)),
-        )
-        return both, ("best", *(each.name for each in by), "rank", "position")
 
     def counts(self) -> dict[str, Counted]:
         """Return how many rows there are, by kind."""
@@ -189,12 +137,9 @@ class PlanItems(Repository):
         return max(0, int(can_be - listed - noted))
 
     def _by_person(self) -> Select[Any]:
-        return select(plan_items).where(self._of_plan()).order_by(*self._order())
-
-    def _order(self) -> Sequence[ColumnElement[Any]]:
-        rank = case({kind.value: place for kind, place in ORDER.items()}, value=plan_items.c.kind, else_=len(ORDER))
-        first = func.min(rank).over(partition_by=_WHO)
-        return first, plan_items.c.employee_number, plan_items.c.person_id, rank, plan_items.c.position
+        best = func.min(RANK).over(partition_by=WHO)
+        order = best, plan_items.c.employee_number, plan_items.c.person_id, RANK, plan_items.c.position
+        return select(plan_items).where(self._of_plan()).order_by(*order)
 
     def _at(self, positions: Sequence[int]) -> Select[Any]:
         return select(plan_items).where(self._of_plan(), plan_items.c.position.in_(positions))
