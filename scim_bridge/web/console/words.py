@@ -197,7 +197,7 @@ def change(kind: GuardedChange) -> str:
 
 
 def value(found: object) -> str:
-    """Return a value of a person for a cell of a table. A narrow cell breaks an address after its @."""
+    """Return a value of a person for a cell of a table."""
     match found:
         case None:
             return ""
@@ -208,7 +208,7 @@ def value(found: object) -> str:
         case dict() | list():
             return gettext("several values")
         case _:
-            return Markup("@<wbr>").join(str(found).split("@"))
+            return str(found)
 
 
 def event(entry: Entry, changed: history.Changed) -> str:
