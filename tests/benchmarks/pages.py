@@ -54,6 +54,7 @@ SHOWN = {
     "who lacks a certificate": "certificates/lacking?required=Varme+arbeider&required=Truck",
     "the audit trail": "audit",
     "the audit trail of a person": "audit?q={number}",
+    "a rare deed of the audit trail": "audit?action=issued",
     "the settings": "settings?all=1",
 }
 ALL_DUE = {"the overview, all due": "", "who waits, all due": "waiting"}
