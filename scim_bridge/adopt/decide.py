@@ -50,10 +50,10 @@ class Deciding:
             raise _wrong(misfits, count)
 
     def take_one(self, s: Session, decision: Decision) -> None:
-        """Store one decision, in the caller's transaction. :raises WrongDecisions: it does not fit."""
+        """Store one decision, in the caller's transaction. :raises WrongDecisions: why it does not fit."""
         misfit = self._take(s, decision)
         if misfit is not None:
-            raise _wrong([misfit], 1)
+            raise WrongDecisions(misfit.text)
 
     def _take(self, s: Session, decision: Decision) -> Misfit | None:
         record = s.people.of_user_name(decision.user_name)
@@ -74,14 +74,16 @@ class Deciding:
         holder = s.people.linked_to(number)
         if holder is not None and holder.person.id == record.person.id:
             # An earlier run has followed this line.
-            return None if decision.is_link else f'employee {number} is "{name}" already: take this line out'
+            return None if decision.is_link else f'employee {number} is "{name}" already: take this decision out'
         if not decision.is_link:
             return self._contradiction(s, decision, record)
         if record.person.employee_number is not None:
-            return f'"{name}" is employee {record.person.employee_number} already: take this line out, or write skip'
+            return (
+                f'"{name}" is employee {record.person.employee_number} already: take this decision out, or write skip'
+            )
         if holder is not None:
             who = _name(s, holder)
-            return f"employee {number} is {who} already: take this line out, or write skip"
+            return f"employee {number} is {who} already: take this decision out, or write skip"
         if record.person.creating is not None:
             return f'"{name}" is being created in Ditio now: wait for that delivery to end, then see `people show`'
         if (claimant := self._claimant(s, number, record)) is not None:
@@ -93,15 +95,15 @@ class Deciding:
         decided = [each for each in pairs.of_person(record.person.id) if _is_decided(each)]
         if not decision.is_link:
             is_linked = any(each.employee_number == number for each in decided)
-            return "another line says link of the same two: take one of them out" if is_linked else None
+            return "another decision says link of the same two: take one of them out" if is_linked else None
         if pairs.is_skipped(record.person.id, number):
-            return "another line says skip of the same two: take one of them out"
+            return "another decision says skip of the same two: take one of them out"
         other = next((each for each in decided if each.employee_number != number), None)
         if other is not None:
-            return f"another line links this user to employee {other.employee_number}: {cure}"
+            return f"another decision links this user to employee {other.employee_number}: {cure}"
         holder = pairs.decided_for(number)
         if holder is not None and holder.person_id != record.person.id:
-            return f'another line links employee {number} to "{holder.user_name}": {cure}'
+            return f'another decision links employee {number} to "{holder.user_name}": {cure}'
         return None
 
     def _another(self, s: Session, snapshot: Snapshot, number: EmployeeNumber, record: PersonRecord) -> str | None:

@@ -71,7 +71,8 @@ class PlanPage:
 def plan_page(s: Session, plan_id: str, kind: Kind | None, *, skip: int) -> PlanPage:
     """Return a part of a plan, by person. :param kind: Only rows of this kind. :param skip: Rows that come before."""
     plan = s.plan(plan_id)
-    rows = plan.page(kind, skip=skip, limit=ROWS + 1)
+    counts = plan.counts()
+    rows = plan.page(kind, skip=skip, limit=ROWS + 1, counts=counts)
     shown = rows[:ROWS]
     places = [row.position for row in shown if row.position is not None]
     repaired, skipped = plan.count_outcomes()
@@ -80,7 +81,7 @@ def plan_page(s: Session, plan_id: str, kind: Kind | None, *, skip: int) -> Plan
         next_skip=skip + ROWS if len(rows) > ROWS else None,
         outcomes=plan.outcomes_of(places),
         approved=plan.is_approved(places),
-        left=plan.count_left(),
+        left=plan.count_left(counts),
         repaired=repaired,
         skipped=skipped,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from itertools import chain, groupby
 
@@ -9,7 +10,7 @@ from scim_bridge.domain.audit import Action, AuditEvent, Author
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.employee import Field
 from scim_bridge.errors import BridgeError
-from scim_bridge.operator.drift import Differing, by_person
+from scim_bridge.operator.drift import MOST_RUNS, Differing, by_person
 from scim_bridge.operator.waiting import is_paused, told_apart
 from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded
@@ -100,6 +101,9 @@ class Choice:
     confirms: bool
     """Whether there is nothing to repair, and only what Ditio or Entra showed can be confirmed."""
 
+    others: int
+    """How many rows of other plans were repaired within a day: the guard measures each plan alone."""
+
     @property
     def seen(self) -> str:
         """A text that tells these rows from any others."""
@@ -131,7 +135,14 @@ def choice(s: Session, plan: str, selection: Selection, limits: Limits) -> Choic
     tried = [place for place, why in outcomes.items() if why is not None and place not in known]
     earlier = chain.from_iterable(items.of(tried[at : at + AT_ONCE]) for at in range(0, len(tried), AT_ONCE))
     stopped = _stopped(run, chain(items.repaired(), earlier, chosen), limits)
-    return Choice(run, chosen, stopped, not chosen and selection == Selection() and may_be_confirmed(s, run))
+    confirms = not chosen and selection == Selection() and may_be_confirmed(s, run)
+    return Choice(run, chosen, stopped, confirms, _repaired_of_others(s, run))
+
+
+def _repaired_of_others(s: Session, plan: Run) -> int:
+    since = s.now - timedelta(days=1)
+    recent = (run for run in s.runs.latest(MOST_RUNS) if run.started_at > since)
+    return sum(run.applied for run in recent if run.plan_id != plan.id)
 
 
 def may_be_confirmed(s: Session, run: Run) -> bool:

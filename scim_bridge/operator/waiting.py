@@ -16,6 +16,7 @@ from scim_bridge.scim.mapping import Rules, desired_from_user
 from scim_bridge.scim.reading import name_of
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.outbox import PAUSED, Cause, Status
+from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.refusals import REFUSED, RefusedWrite
 from scim_bridge.storage.resources import document_of
 from scim_bridge.storage.runs import START, ProcessKind, presences
@@ -68,6 +69,11 @@ def waiting(
     return [_held_by_pause(each) if paused and each.state == State.due else each for each in found]
 
 
+def why_waiting(s: Session, record: PersonRecord) -> str | None:
+    """Return why one person waits, as `waiting` tells it."""
+    return _detail(record, s.breaker.get(), s.now, presences(s)[ProcessKind.worker].absence)
+
+
 def refused(s: Session) -> list[Waiting]:
     """Return people whose last write was answered 400 or 409, oldest first."""
     return [_refused(each) for each in s.refused_writes.all()]
@@ -91,7 +97,7 @@ def _refused(write: RefusedWrite) -> Waiting:
     )
 
 
-def _detail(found: Row[Any], breaker: Breaker, now: datetime, absence: str | None) -> str | None:
+def _detail(found: Row[Any] | PersonRecord, breaker: Breaker, now: datetime, absence: str | None) -> str | None:
     """Return why a person waits; for a due person also why all wait, and for how long (rule R3).
 
     :param absence: Since when no worker runs; then Ditio is not what they wait for.

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, TextClause, and_, delete, insert, or_, select
 
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, AuditRecord, Author
 from scim_bridge.domain.person import PersonId
 from scim_bridge.logs import AUDIT, get_logger
-from scim_bridge.storage.admin_tables import audit
+from scim_bridge.storage.admin_tables import IS_RARE, audit
 from scim_bridge.storage.engine import Repository
 from scim_bridge.storage.prepared import Prepared
 
@@ -100,13 +100,15 @@ class AuditTrail(Repository):
         """Return the rows of a choice, newest first. :param before: Only rows with a smaller id."""
         # For the key itself, a database would go through the rows of all people instead of the index of a person's.
         key = audit.c.id if choice.people is None else audit.c.id.concat("")
-        which = [audit.c.tenant == self._tenant]
+        which: list[ColumnElement[bool] | TextClause] = [audit.c.tenant == self._tenant]
         if choice.since is not None:
             which.append(key >= _begins(choice.since))
         if choice.until is not None:
             which.append(key < _begins(choice.until))
         if choice.action is not None:
             which.append(audit.c.action == choice.action)
+        if choice.action not in (None, Action.created, Action.changed):
+            which.append(IS_RARE)  # In the words of the index, or it is not used.
         if choice.actor is not None:
             which.append(audit.c.actor == choice.actor)
         if choice.people is not None:

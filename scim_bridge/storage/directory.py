@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, TextClause, and_, func, literal_column, or_, select, union_all
 
 from scim_bridge.domain.employee import EmployeeNumber, Field, Value
 from scim_bridge.domain.outcome import Reason, State, reason_of
@@ -14,7 +14,7 @@ from scim_bridge.domain.person import ClaimKind, PersonId
 from scim_bridge.domain.values import JsonObject, indexed, nfc, user_name_key
 from scim_bridge.storage.acknowledged import Acknowledgements
 from scim_bridge.storage.engine import Repository
-from scim_bridge.storage.json_sql import ENTERPRISE, KEY_LETTERS, DepartmentKey, json_sql
+from scim_bridge.storage.json_sql import ENTERPRISE, HAS_OTHER_NAME, KEY_LETTERS, DepartmentKey, json_sql
 from scim_bridge.storage.tables import claim_waiters, claims, people, resources
 
 CHUNK = 500
@@ -101,29 +101,39 @@ class Directory(Repository):
 
     def called(self, words: Sequence[str], limit: int) -> list[PersonId]:
         """Return people whose name, user name or e-mail contains each word, in any order, at most `limit`."""
-        query = (
-            select(resources.c.id)
-            .where(
-                *self._of_users(None),
-                resources.c.user_name_key.is_not(None),  # The index of user names has these alone.
-                *(self._is_called(folded(word)) for word in words),
-            )
-            .order_by(resources.c.user_name_key)
-            .limit(limit)
+        dialect = self._connection.dialect.name
+        folded_words = [folded(word) for word in words]
+        # Nearly every name is part of a display name, so the names are read of the others alone.
+        is_named = resources.c.user_name_key.is_not(None)  # The index of user names has these alone.
+        ways: tuple[tuple[ColumnElement[bool] | TextClause, ...], ...] = (
+            (is_named, *self._may_be_called(folded_words), *(self._is_in_column(each) for each in folded_words)),
+            (HAS_OTHER_NAME[dialect], *(self._is_called(each) for each in folded_words)),
         )
-        return self._people_of(self._connection.execute(query).scalars().all())
+        name = resources.c.user_name_key
+        users = select(name, resources.c.id).where(*self._of_users(None)).order_by(name).limit(limit)
+        found = {row.user_name_key: row.id for way in ways for row in self._connection.execute(users.where(*way))}
+        return self._people_of([found[each] for each in sorted(found)[:limit]])
+
+    def _may_be_called(self, words: Sequence[str]) -> Iterable[ColumnElement[bool]]:
+        """Yield a condition on the longest word that SQLite finds in indexes: to read all rows takes far longer."""
+        if self._connection.dialect.name == "sqlite" and words:
+            row: ColumnElement[int] = literal_column("rowid")
+            sql, longest = json_sql("sqlite"), max(words, key=len)
+            users = select(row).where(*self._of_users(None))
+            yield row.in_(union_all(*(users.where(sql.contains(each, longest)) for each in _NAMED)))
+
+    def _is_in_column(self, word: str) -> ColumnElement[bool]:
+        sql = json_sql(self._connection.dialect.name)
+        return or_(*(sql.contains(each, word) for each in _NAMED))
 
     def _is_called(self, word: str) -> ColumnElement[bool]:
         """Return whether a name contains a word. All names are among the keys, whose JSON is parsed only if need be."""
         sql, keys = json_sql(self._connection.dialect.name), resources.c["keys"]
-        columns = (resources.c.user_name_key, resources.c.display_name_key, resources.c.work_email_key)
         names = [sql.text(keys, ("name", part)) for part in ("givenName", "familyName")]
         is_part_of_name = and_(
             sql.may_contain(keys, ("name",), word), or_(*(sql.contains(each, word) for each in names))
         )
-        return and_(
-            sql.may_contain(keys, (), word), or_(*(sql.contains(each, word) for each in columns), is_part_of_name)
-        )
+        return and_(sql.may_contain(keys, (), word), or_(self._is_in_column(word), is_part_of_name))
 
     def deleted(self, fits: Callable[[Listed], bool], limit: int) -> list[PersonId]:
         """Return people whose user Entra has deleted, and who fit, at most `limit`."""
@@ -224,6 +234,9 @@ class Directory(Repository):
 
 
 _CLAIMS = (claims, claim_waiters)
+
+_NAMED = (resources.c.user_name_key, resources.c.display_name_key, resources.c.work_email_key)
+"""What people are called, in columns; each has an index."""
 
 _IS_USER = and_(resources.c.tenant == people.c.tenant, resources.c.id == people.c.user_id)
 

@@ -1,7 +1,7 @@
 """JSON in SQL: the operations that filters use, and indexed keys of users, on SQLite and on PostgreSQL."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from sqlalchemy import (
     Float,
     FromClause,
     Text,
+    TextClause,
     and_,
     cast,
     collate,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    text,
     true,
     type_coerce,
 )
@@ -196,3 +198,28 @@ def _on_sqlite(name: str) -> str:
 
 def _on_postgresql(name: str) -> str:
     return f"substr(jsonb_extract_path_text(keys, '{ENTERPRISE}', '{name}'), 1, {KEY_LETTERS}) COLLATE \"C\""
+
+
+def _is_other(display_name: str, names: Iterable[str], find: str) -> TextClause:
+    """Return whether a name is not part of the display name, word for word as its index has it (migration 0028)."""
+    return text("(" + " OR ".join(f"{find}({display_name}, coalesce({name}, '')) = 0" for name in names) + ")")
+
+
+_NAMES = ("givenName", "familyName")
+
+HAS_OTHER_NAME: Mapping[str, TextClause] = {
+    "sqlite": _is_other(
+        "coalesce(display_name_key, '')",
+        [f"""json_extract("keys", '$."name"."{name}"')""" for name in _NAMES],
+        "instr",
+    ),
+    "postgresql": _is_other(
+        "coalesce(display_name_key, '')",
+        [f"jsonb_extract_path_text(keys, 'name', '{name}') COLLATE \"C\"" for name in _NAMES],
+        "strpos",
+    ),
+}
+"""A condition for few users, by dialect: a given or family name is not part of the display name.
+
+All others with a word in a name have it in the display name. Its index needs no change of the rows.
+"""

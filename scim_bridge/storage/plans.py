@@ -6,29 +6,28 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
-    CompoundSelect,
     Row,
     Select,
     Table,
     and_,
-    case,
     delete,
+    desc,
     func,
     insert,
     null,
     or_,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from scim_bridge.domain.drift import ORDER, REPAIRED, REPAIRED_FROM_PLAN, REPAIRED_ON_REVIEW, Cause, Drift, Kind
+from scim_bridge.domain.drift import REPAIRED, REPAIRED_FROM_PLAN, REPAIRED_ON_REVIEW, Cause, Drift, Kind
 from scim_bridge.domain.outcome import Reason, State, reason_of
 from scim_bridge.domain.person import PersonId
 from scim_bridge.storage.admin_tables import IS_LISTED, PLAN_TABLES, plan_items, plan_outcomes
 from scim_bridge.storage.engine import Repository, Transaction, upsert
 from scim_bridge.storage.people import NOT_DUE, PersonRecord
+from scim_bridge.storage.plan_order import RANK, WHO, Counted, Rows
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
 _KINDS, _CAUSES = frozenset(Kind), frozenset(Cause)
@@ -40,10 +39,10 @@ _AT_ONCE = 500
 APPROVED = "approved in the console: the repair has not come to it yet"
 """Stands in place of an outcome from the approval of a row until its repair."""
 
-_WHO = func.coalesce(plan_items.c.person_id, plan_items.c.employee_number, "")
-"""The person or employee whose row it is. Never NULL: `NOT IN` would find nothing."""
-
 _IS_OUTCOME = or_(plan_outcomes.c.skipped.is_(None), plan_outcomes.c.skipped != APPROVED)
+
+
+_CAN_BE_REPAIRED = REPAIRED | REPAIRED_ON_REVIEW | REPAIRED_FROM_PLAN
 
 
 class PlanItems(Repository):
@@ -66,8 +65,8 @@ class PlanItems(Repository):
 
     def of_people(self, positions: Collection[int]) -> Iterator[Drift]:
         """Yield all rows of the people who have one of these rows, in the order of `all`."""
-        named = select(_WHO).where(self._of_plan(), plan_items.c.position.in_(list(positions)))
-        yield from self._drifts(self._by_person().where(_WHO.in_(named)))
+        named = select(WHO).where(self._of_plan(), plan_items.c.position.in_(list(positions)))
+        yield from self._drifts(self._by_person().where(WHO.in_(named)))
 
     def repaired(self) -> Iterator[Drift]:
         """Yield the rows that were repaired, by position."""
@@ -75,70 +74,71 @@ class PlanItems(Repository):
         query = select(plan_items).where(self._of_plan(), plan_items.c.position.in_(is_repaired))
         yield from self._drifts(query.order_by(plan_items.c.position))
 
-    def page(self, kind: Kind | None, *, skip: int, limit: int) -> list[Drift]:
-        """Return some rows in the order of `all`. :param kind: Only rows of this kind; None for all."""
-        query = self._in_order() if kind is None else self._of_kind(kind)
-        places = [row.position for row in self._connection.execute(query.offset(skip).limit(limit))]
-        found = {each.position: each for each in self._drifts(self._at(places))}
-        # Rows that were removed by age between the two statements are left out.
-        return [found[each] for each in places if each in found]
+    def page(
+        self, kind: Kind | None, *, skip: int, limit: int, counts: Mapping[str, Counted] | None = None
+    ) -> list[Drift]:
+        """Return some rows in the order of `all`.
 
-    def _of_kind(self, kind: str) -> Select[Any]:
-        """Select the rows of one kind in order; the index has them so."""
-        of_kind = plan_items.c.kind
-        columns = plan_items.c.employee_number, plan_items.c.person_id
-        query = select(of_kind.label("best"), *columns, of_kind.label("rank"), plan_items.c.position)
-        return query.where(self._mine(), of_kind == kind).order_by(*columns, plan_items.c.position)
-
-    def _in_order(self) -> CompoundSelect[Any] | Select[Any]:
-        """Select the rows in the order of `all`.
-
-        Most people differ in the most frequent kind alone. The index has their rows in order, so SQLite sorts none of
-        them: the rows of all other people are sorted, and both are merged. PostgreSQL sorts all as fast.
+        :param kind: Only rows of this kind; None for all.
+        :param counts: What `counts` returned, if the caller has it.
         """
-        if self._connection.dialect.name == "postgresql":
-            return self._by_person().where(self._mine()).with_only_columns(plan_items.c.position)
-        counts, kind = self.by_kind(), plan_items.c.kind
-        most = max(counts, key=counts.__getitem__, default=Kind.field.value)
-        others = [each for each in counts if each != most]
-        if not others:
-            return self._of_kind(most)
-        # `most` is sorted by its name, which the index has. So those before it are digits, which are less than any
-        # name, and those after it begin with a tilde, which is greater.
-        ranks = {each: ORDER[Kind(each)] for each in counts}
-        rank = case(
-            {each: f"{'~' * (ranks[each] > ranks[most])}{ranks[each]:02}" for each in others}, value=kind, else_=kind
-        )
-        best = func.min(rank).over(partition_by=_WHO)
-        by = plan_items.c.employee_number, plan_items.c.person_id
-        have_others = select(_WHO).where(self._mine(), kind.in_(others))
-        mixed = select(best.label("best"), *by, rank.label("rank"), plan_items.c.position)
-        both: CompoundSelect[Any] = union_all(
-            self._of_kind(most).order_by(None).where(_WHO.not_in(have_others)),
-            mixed.where(self._mine(), _WHO.in_(have_others)),
-        )
-        return both.order_by("best", *(each.name for each in by), "rank", "position")
+        counts = self.counts() if counts is None else counts
+        total = sum(each.rows for name, each in counts.items() if kind in (None, name))
+        limit = min(limit, total - skip)
+        if limit <= 0:
+            return []
+        known = Rows(self._mine(), is_postgresql=self._connection.dialect.name == "postgresql")
+        query, order = known.in_order(counts) if kind is None else known.of_kind(kind)
+        # Rows before a page take time: one in the last half is looked for from the end.
+        is_from_end = skip > total // 2
+        ordered = query.order_by(*(map(desc, order) if is_from_end else order))
+        page = ordered.offset(total - skip - limit if is_from_end else skip).limit(limit)
+        places = [row.position for row in self._connection.execute(page)]
+        found = {each.position: each for each in self._drifts(self._at(places))}
+        # Rows that were removed by age between the statements are left out.
+        return [found[each] for each in (reversed(places) if is_from_end else places) if each in found]
 
-    def count_left(self) -> int:
-        """Return how many rows can be repaired and have no outcome yet; see `Drift.may_be_repaired`."""
-        can_be = [
+    def counts(self) -> dict[str, Counted]:
+        """Return how many rows there are, by kind."""
+        kind, person_id = plan_items.c.kind, plan_items.c.person_id
+        query = select(kind, func.count(), func.count(person_id)).where(self._mine()).group_by(kind)
+        return {row[0]: Counted(row[1], row[2]) for row in self._connection.execute(query)}
+
+    def count_left(self, counts: Mapping[str, Counted] | None = None) -> int:
+        """Return how many rows can be repaired and have no outcome yet; see `Drift.may_be_repaired`.
+
+        Most plans have few rows that are only listed: these are counted, instead of all others.
+
+        :param counts: What `counts` returned, if the caller has it.
+        """
+        counts = self.counts() if counts is None else counts
+        can_be = sum(
+            each.rows if name == Kind.certificate else each.of_people
+            for name, each in counts.items()
+            if name in _CAN_BE_REPAIRED
+        )
+        is_listed = and_(
             self._mine(),
-            plan_items.c.kind.in_(sorted(REPAIRED | REPAIRED_ON_REVIEW | REPAIRED_FROM_PLAN)),
+            IS_LISTED,
+            plan_items.c.kind.in_(sorted(_CAN_BE_REPAIRED)),
             or_(plan_items.c.person_id.is_not(None), plan_items.c.kind == Kind.certificate),
-        ]
-        is_open = plan_items.c.listed.is_(None) & plan_items.c.is_blank.is_(False)
-        is_row = and_(*can_be, is_open, plan_items.c.position == plan_outcomes.c.position)
-        # Most plans have few rows that are only listed, and few outcomes: these are counted, instead of all others.
-        of_them = select(func.count()).select_from(plan_items).where(*can_be)
-        settled = select(func.count()).select_from(plan_outcomes).where(self._noted(), select(1).where(is_row).exists())
-        counts = [each.scalar_subquery() for each in (of_them, of_them.where(IS_LISTED), settled)]
-        all_of_them, listed, done = self._connection.execute(select(*counts)).one()
-        return int(all_of_them - listed - done)
+        )
+        listed, noted = self._connection.execute(
+            select(
+                select(func.count()).select_from(plan_items).where(is_listed).scalar_subquery(),
+                select(func.count()).select_from(plan_outcomes).where(self._noted()).scalar_subquery(),
+            )
+        ).one()
+        if listed and noted:
+            # Only a row that could be repaired has an outcome; it may have been blanked since.
+            both = plan_outcomes.join(plan_items, plan_outcomes.c.position == plan_items.c.position)
+            twice = select(func.count()).select_from(both).where(self._noted(), is_listed)
+            noted -= self._connection.execute(twice).scalar_one()
+        return max(0, int(can_be - listed - noted))
 
     def _by_person(self) -> Select[Any]:
-        rank = case({kind.value: place for kind, place in ORDER.items()}, value=plan_items.c.kind, else_=len(ORDER))
-        first = func.min(rank).over(partition_by=_WHO)
-        order = first, plan_items.c.employee_number, plan_items.c.person_id, rank, plan_items.c.position
+        best = func.min(RANK).over(partition_by=WHO)
+        order = best, plan_items.c.employee_number, plan_items.c.person_id, RANK, plan_items.c.position
         return select(plan_items).where(self._of_plan()).order_by(*order)
 
     def _at(self, positions: Sequence[int]) -> Select[Any]:
@@ -151,9 +151,8 @@ class PlanItems(Repository):
 
     def by_kind(self) -> dict[str, int]:
         """Return how many rows there are of each kind, in the order in which kinds are reported."""
-        query = select(plan_items.c.kind, func.count()).where(self._mine()).group_by(plan_items.c.kind)
-        counts = {row[0]: row[1] for row in self._connection.execute(query)}
-        return {kind.value: counts[kind.value] for kind in Kind if kind.value in counts}
+        counts = self.counts()
+        return {kind.value: counts[kind.value].rows for kind in Kind if kind.value in counts}
 
     def settle(self, outcomes: Iterable[tuple[int, str | None]]) -> None:
         """Store the outcomes of rows: None for a repaired row, or else why it was skipped.

@@ -4,17 +4,21 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
 
-from sqlalchemy import ColumnElement, insert, select, text, update
+from sqlalchemy import ColumnElement, insert, literal, null, select, text, update
 
 from scim_bridge.domain.drift import Cause, Drift, Kind
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import GuardedChange, PersonId, Verdict
+from scim_bridge.storage.admin_tables import plan_items, plan_outcomes
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.runs import ProcessKind, beat
 from scim_bridge.storage.tables import guarded, people
 
 PLAN = "5d1f3c0e-0000-4000-8000-000000000000"
 """The id of the plan. Each person has a row in it."""
+
+REPAIRED = "5d1f3c0e-0000-4000-8000-000000000001"
+"""The id of a plan with the same rows, all of which were repaired."""
 
 WAIT: tuple[tuple[str, State, Reason | None, str | None], ...] = (
     ("1", State.due, None, None),
@@ -46,6 +50,8 @@ def dress(database: Database, advance: Callable[[int], None]) -> None:
             advance(len(chunk))
         s.runs.note(PLAN, people=len(rows), in_sync=0, by_kind=s.plan(PLAN).by_kind(), new=len(rows), at_work=len(rows))
         s.runs.finish(PLAN, exit=2)
+    with database.write("default") as s:
+        _repair_all(s, len(rows))
     if not database.is_sqlite:
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
@@ -63,6 +69,20 @@ def _let_wait(s: Session) -> None:
     if held:
         s.connection.execute(insert(guarded), [{**common, "person_id": each} for each in held])
         s.connection.execute(update(people).where(_ends("03")).values(ending_said_at=s.now))
+
+
+def _repair_all(s: Session, people: int) -> None:
+    s.runs.begin(REPAIRED, REPAIRED, is_whole=True)
+    values = {"plan_id": literal(REPAIRED)}
+    rows = select(*(values.get(each.name, each) for each in plan_items.c)).where(plan_items.c.plan_id == PLAN)
+    s.connection.execute(insert(plan_items).from_select(list(plan_items.c), rows))
+    values |= {"at": literal(s.now, plan_outcomes.c.at.type), "skipped": null()}
+    done = select(*(values.get(each.name, plan_items.c.get(each.name)) for each in plan_outcomes.c))
+    s.connection.execute(
+        insert(plan_outcomes).from_select(list(plan_outcomes.c), done.where(plan_items.c.plan_id == PLAN))
+    )
+    s.runs.note(REPAIRED, people=people, in_sync=0, by_kind=s.plan(REPAIRED).by_kind(), new=0, at_work=people)
+    s.runs.finish(REPAIRED, exit=0)
 
 
 def _ends(end: str) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from scim_bridge.storage.database import Database
 from scim_bridge.storage.engine import COMMANDS
 from scim_bridge.web.app import create_app
 from scim_bridge.web.console.visitors import COOKIE
-from tests.benchmarks.console_company import PLAN, dress
+from tests.benchmarks.console_company import PLAN, REPAIRED, dress
 from tests.benchmarks.delivered import delivered_pattern_in
 from tests.benchmarks.figures import Ratio, alternating, ratio
 from tests.benchmarks.people import digits, user_name
@@ -48,11 +48,13 @@ SHOWN = {
     "the runs": "drift",
     "a plan": f"drift/{PLAN}",
     "the end of a plan": f"drift/{PLAN}?skip={{last}}",
+    "a plan that was repaired": f"drift/{REPAIRED}",
     "one kind of a plan": f"drift/{PLAN}?kind=field",
     "certificates that end": "certificates?within=365",
     "who lacks a certificate": "certificates/lacking?required=Varme+arbeider&required=Truck",
     "the audit trail": "audit",
     "the audit trail of a person": "audit?q={number}",
+    "a rare deed of the audit trail": "audit?action=issued",
     "the settings": "settings?all=1",
 }
 ALL_DUE = {"the overview, all due": "", "who waits, all due": "waiting"}

@@ -49,6 +49,7 @@ SOURCES = (
 """The modules that make what is stored or shown as a detail; texts of other modules are for commands and logs."""
 
 CHECKS: Mapping[str, tuple[str, ...]] = {
+    "adopt/decide.py": ("_another", "_contradiction", "_name", "_unknown", "_why_not"),
     "adopt/run.py": ("_renumbered",),
     "certificates/csv_import.py": (),
     "certificates/files.py": (),
@@ -74,6 +75,7 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
     "graph/directory.py": (),
     "graph/token.py": (),
     "http/keys.py": (),
+    "notify/channels.py": ("_code_in", "_why", "send"),
     "operator/certificate_import.py": (),
     "operator/preview.py": (),
     "settings/entra.py": ("foreign", "missing"),
@@ -94,6 +96,9 @@ LEAST_LETTERS = 6
 """A text with fewer letters beside its places only joins sentences."""
 
 FOR_COMMANDS = {
+    # What `notify test` prints.
+    "accepted ({status})",
+    "accepted, except for {len} of {len2} recipients",
     # Of schemas, settings and reports, which no page shows.
     "Certificate {type}: number;issued;validUntil;notes, the days as yyyy-MM-dd",
     "Certificate {type}: {what}",

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from scim_bridge.domain.certificate import Part
 from scim_bridge.operator import certificate_import
 from scim_bridge.storage.database import Database
-from scim_bridge.web.console import certificate_import as import_page
+from scim_bridge.web.console import certificates as import_page
 from tests.companies import Companies
 from tests.conftest import Clock
 from tests.console.conftest import CONSOLE, SignsIn, Visitor, at_once, meeting, signed_in
@@ -309,7 +309,7 @@ def test_one_file_is_read_at_a_time(kari: Visitor, signs_in: SignsIn, monkeypatc
 
 def test_a_file_that_waits_too_long_for_another_one_is_refused(kari: Visitor, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(import_page, "WAIT_SECONDS", 0.01)
-    with import_page._running:
+    with import_page._import_running:
         answer = checks(kari, csv_of(CRANE))
         assert answer.status_code == 409
         assert "Another file is being imported" in answer.text

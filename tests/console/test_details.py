@@ -125,6 +125,21 @@ def test_a_stored_text_is_told_with_what_stands_in_its_places(stored: str, told:
             "15. jan. 2026, gyldig til 15. jan. 2031. Nyeste issuedDateTime vinner, så seneste validUntilDateTime; er "
             "datoene like, blir det lagrede stående. Send et nyere, eller rett det der",
         ),
+        (
+            "2 could not be sent by mail since 2026-01-15 07:00 UTC: the mail server mail.x.no:587 (starttls): it "
+            "refused user name or password (535)",
+            "2 kunne ikke sendes med e-post siden 2026-01-15 07:00 UTC: e-posttjeneren mail.x.no:587 (starttls): den "
+            "avviste brukernavn eller passord (535)",
+        ),
+        (
+            "1 could not be sent by webhook since 2026-01-15 07:00 UTC: the webhook answered 404: no_service",
+            "1 kunne ikke sendes med webhook siden 2026-01-15 07:00 UTC: webhooken svarte 404: "
+            '<span lang="en">no_service</span>',
+        ),
+        (
+            "1 could not be sent by webhook since 2026-01-15 07:00 UTC: the webhook: no answer in time",
+            "1 kunne ikke sendes med webhook siden 2026-01-15 07:00 UTC: webhooken: ikke svar i tide",
+        ),
     ],
 )
 def test_what_a_check_found_is_told_with_the_commands_of_the_company(found: str, told: str):

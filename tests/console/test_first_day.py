@@ -6,6 +6,7 @@ from datetime import date
 from functools import partial
 
 import pytest
+from werkzeug.test import TestResponse
 
 from scim_bridge.cli.adopt import asked_for
 from scim_bridge.delivery import guard
@@ -416,10 +417,15 @@ def test_a_decision_that_fits_not_says_why(world: World, signs_in: SignsIn, firs
     kari = signs_in()
     run = form_of(looks(world, kari), "run")
 
-    answer = kari.post("first-day/decide", **run, number="007", user="ola2@x.no", decision="link")
+    def decides(language: str) -> TestResponse:
+        form = {**run, "number": "007", "user": "ola2@x.no", "decision": "link"}
+        return kari.post("first-day/decide", headers={"Accept-Language": language}, **form)
 
+    answer = decides("en")
     assert answer.status_code == 409
     assert "correct it there first" in answer.text
+    assert "line 1" not in answer.text
+    assert "rett det der først" in decides("nb").text
 
 
 def test_pairs_are_kept_for_a_day_and_hold_no_one_who_was_erased(world: World, signs_in: SignsIn, first_day: None):

@@ -431,6 +431,23 @@ def test_the_guard_is_not_passed_in_slices(world: World, users: list[EntraUser],
     assert "A guard stops this repair" in answer.text
 
 
+def test_what_was_repaired_of_other_plans_within_a_day_is_said(world: World, signs_in: SignsIn, plan: str):
+    """Q4: the guard measures each plan alone, as with the command; an administrator sees all of them together."""
+    kari = signs_in()
+    approves(kari, plan, f"who={position(world, plan, '1001')}")
+    works(world)
+    world.employee("1001").work_title = "Formann"
+    later = compared(world).run.id
+
+    of_the_same = kari.get(f"drift/{plan}/repair?all=1").text
+    of_another = kari.get(f"drift/{later}/repair?all=1").text
+    world.clock.passes(days=2)
+    long_after = signs_in().get(f"drift/{later}/repair?all=1").text
+
+    told = "1 difference of other plans was repaired too"
+    assert [told in page for page in (of_the_same, of_another, long_after)] == [False, True, False]
+
+
 def test_the_guard_is_not_passed_in_slices_while_ditio_is_down(world: World, users: list[EntraUser], signs_in: SignsIn):
     """What a worker continues later was begun, though it has not settled: the next part counts it."""
     del world.ditio.company.employees["1001"]

@@ -116,14 +116,14 @@ MISFITS = {
     'no user is called "nobody@x.example"': lambda *_: [
         Decision(2, EmployeeNumber("1000"), "nobody@x.example", is_link=True)
     ],
-    "is employee 5 already: take this line out": lambda _, known: [link("1000", known)],
+    "is employee 5 already: take this decision out": lambda _, known: [link("1000", known)],
     'employee 5 is "person5@contractor.example" already': lambda user, _: [link("5", user)],
     "take one of them out": lambda user, _: [link("1000", user), skip("1000", user, 3)],
     "skip of the same two": lambda user, _: [skip("1000", user), link("1000", user, 3)],
-    "another line links this user to employee 1000": lambda user, _: [link("1000", user), link("77", user, 3)],
+    "another decision links this user to employee 1000": lambda user, _: [link("1000", user), link("77", user, 3)],
     'Entra gives the number 1002 to "person1002@contractor.example"': lambda user, _: [link("1002", user)],
     "Entra gives this user the number 1000, which is another employee": lambda user, _: [link("77", user)],
-    'employee 5 is "person5@contractor.example" already: take this line': lambda _, known: [skip("5", known)],
+    'employee 5 is "person5@contractor.example" already: take this decision': lambda _, known: [skip("5", known)],
     "line 9: what the file says": lambda *_: [Misfit(9, "what the file says")],
 }
 

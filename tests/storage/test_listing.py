@@ -1,14 +1,16 @@
 """People listed page by page, by state and department; and the figures of the console's first page."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event, text
 
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.operator.overview import bars, happened, overview
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.directory import Choice
+from scim_bridge.storage.database import Database, Session
+from scim_bridge.storage.directory import Choice, folded
 from scim_bridge.storage.outbox import Cause
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -86,21 +88,50 @@ def test_departments_are_listed_as_entra_writes_them(world: World):
         assert s.directory.departments(10) == []
 
 
-def test_a_page_of_a_department_is_found_in_the_index(world: World):
-    """However many people there are, a page costs the same."""
-    statements: list[tuple[str, object]] = []
-    with world.database.write("default") as s:
+def plans_of(database: Database, asks: Callable[[Session], object]) -> list[str]:
+    """How the database finds what is asked for, statement by statement."""
+    statements: list[tuple[str, Any]] = []
+    with database.write("default") as s:
         s.connection.execute(text("ANALYZE"))
-    with world.database.read("default") as s:
-        if not world.database.is_sqlite:
+    with database.read("default") as s:
+        if not database.is_sqlite:
             s.connection.execute(text("SET enable_seqscan = off"))
         event.listen(s.connection, "before_cursor_execute", lambda *told: statements.append((told[2], told[3])))
-        s.directory.page(Choice(department="Kran"), 5)
-        statement, values = statements[0]
-        explain = "EXPLAIN QUERY PLAN" if world.database.is_sqlite else "EXPLAIN"
-        plan = str(s.connection.exec_driver_sql(f"{explain} {statement}", values).all())
+        asks(s)
+        explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        return [str(s.connection.exec_driver_sql(f"{explain} {each}", values).all()) for each, values in statements[:]]
+
+
+def test_a_page_of_a_department_is_found_in_the_index(world: World):
+    """However many people there are, a page costs the same."""
+    plan = plans_of(world.database, lambda s: s.directory.page(Choice(department="Kran"), 5))[0]
 
     assert "ix_resources_department" in plan
+
+
+def test_a_name_is_looked_for_in_indexes(world: World):
+    """Only of the few people whose names are not part of their display name, the names are read."""
+    plain, of_others, *_ = plans_of(world.database, lambda s: s.directory.called(["unbekannt"], 5))
+
+    assert "ix_resources_other_names" in of_others
+    if world.database.is_sqlite:
+        assert plain.count("COVERING INDEX") == 3
+
+
+@pytest.mark.parametrize(
+    "display_name", ["Maskin AS", "Kari", "Kari Nordmann", "kari øst nordmann", "", None, "Kari Nordmann" + "n" * 2000]
+)
+@pytest.mark.parametrize("given_name", ["Kari", "Øst", None])
+def test_people_are_found_by_any_name(database: Database, clock: Clock, display_name: str, given_name: str | None):
+    """Whatever Entra sends as the display name: each word may be in another name."""
+    world = World(database, clock)
+    world.provisions(a_user(display_name=display_name, given_name=given_name))
+    names = [each for each in (given_name, "nordmann", display_name and display_name[:9]) if each]
+    asked = [[folded(word) for word in text.split()] for text in (*names, " ".join(names), "nord contractor")]
+
+    with world.database.read("default") as s:
+        assert [len(s.directory.called(words, 5)) for words in asked] == [1] * len(asked)
+        assert s.directory.called(["nordmann", "unbekannt"], 5) == s.directory.called(["x" * 300], 5) == []
 
 
 def test_causes_are_counted(world: World):

@@ -103,6 +103,28 @@ def test_pages_follow_each_other_as_one_long_list_does(database: Database, rows:
             )
 
 
+@given(rows=st.lists(st.tuples(st.sampled_from(Kind), people, st.booleans(), st.booleans()), max_size=12))
+@settings(max_examples=either(60, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_left_of_a_plan_is_counted_as_row_by_row(database: Database, rows: list[Any]):
+    """What may be repaired and was neither tried nor approved; a row that was repaired may have been blanked since."""
+    plan = str(uuid.uuid4())
+    stored = [
+        replace(row(kind, ""), employee_number=number, person_id=person, listed="held" if is_listed else None)
+        for kind, (person, number), is_listed, _ in rows
+    ]
+    with database.write("default") as s:
+        items = s.plan(plan)
+        items.add(stored, 0)
+        tried = [place for place, each in enumerate(rows) if each[3]]
+        items.settle([(each.position or 0, None) for each in items.of(tried) if each.may_be_repaired(reviewed=True)])
+        blank_person(s, PersonId("p1"))
+
+    with database.read("default") as s:
+        outcomes = s.plan(plan).outcomes()
+        left = [each for each in s.plan(plan).all() if each.may_be_repaired(reviewed=True)]
+        assert s.plan(plan).count_left() == len([each for each in left if each.position not in outcomes])
+
+
 def plan_of(database: Database, asks: Callable[[PlanItems], object]) -> list[str]:
     """How the database finds the places of the rows of a page."""
     sent: list[tuple[str, Any]] = []

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from scim_bridge.adopt.run import BY, SIDES
 from scim_bridge.domain.employee import EmployeeNumber, Field
-from scim_bridge.errors import BridgeError
+from scim_bridge.errors import BridgeError, WrongDecisions
 from scim_bridge.operator import first_day
 from scim_bridge.operator.first_day import STEPS, NotNow
 from scim_bridge.storage.database import Session
@@ -53,8 +53,11 @@ def find(place: Place) -> Response:
     return place.done("finding", 0, "first_day")
 
 
-def show_pairs(place: Place) -> str:
-    """Show the pairs that were found: disputed ones with both sides."""
+def show_pairs(place: Place, refused: str = "", pair: tuple[str, str] = ("", "")) -> str:
+    """Show the pairs that were found: disputed ones with both sides.
+
+    :param refused: Why a decision about a pair was refused. :param pair: Its user name and employee number.
+    """
     found = first_day.pairs_page(place.tenant, most=MOST)
     with place.tenant.read() as s:
         progress = first_day.first_day(s, paused_by_setting=place.settings.delivery.paused)
@@ -64,6 +67,8 @@ def show_pairs(place: Place) -> str:
         progress=progress,
         by={by: gettext(said) for by, said in BY.items()},
         sides=SHOWN,
+        refused=refused,
+        refused_pair=pair,
         is_private=place.hides,
     )
 
@@ -74,7 +79,10 @@ def decide(place: Place) -> Response:
     if form["decision"] not in ("link", "skip"):
         raise BadRequest
     pair, is_link = (form["run"], EmployeeNumber(form["number"]), form["user"]), form["decision"] == "link"
-    _now_or_never(place, lambda s: first_day.decide(s, place.tenant, *pair, is_link=is_link))
+    try:
+        _now_or_never(place, lambda s: first_day.decide(s, place.tenant, *pair, is_link=is_link))
+    except WrongDecisions as error:
+        return Response(show_pairs(place, str(error), (form["user"], form["number"])), 409, mimetype="text/html")
     return place.done("decided", 0, "first_day_pairs")
 
 

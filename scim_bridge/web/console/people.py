@@ -17,6 +17,7 @@ from scim_bridge.operator.entra import EntraView, entra_side_of
 from scim_bridge.operator.find import Page, chosen, find, page
 from scim_bridge.operator.person import employee_in_ditio, view_of
 from scim_bridge.operator.preview import Preview, preview_of
+from scim_bridge.operator.waiting import why_waiting
 from scim_bridge.storage.directory import Choice
 from scim_bridge.storage.resources import document_of
 from scim_bridge.web.console.language import gettext
@@ -91,12 +92,14 @@ def show_one(place: Place, person_id: str, asked: Asked = Asked()) -> str:
         if record is None:
             raise NotFound(gettext("There is no such person in this company."))
         view = view_of(s, rules, record, is_paused=place.settings.delivery.paused)
+        detail = why_waiting(s, view.record)
     number = view.number_in_ditio
     ditio = None if number is None else employee_in_ditio(tenant.ditio, number, within=DITIO_SECONDS)
     shown = ditio if isinstance(ditio, dict) else None
     return place.render(
         "person.html",
         view=view,
+        detail=detail,
         number=number,
         trouble=ditio if isinstance(ditio, str) else None,
         ditio=shown,
