@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Request, Response, abort, jsonify, request
+from flask import Blueprint, Request, Response, abort, jsonify, request
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.routing import Rule
 
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
@@ -194,6 +194,7 @@ def metrics_blueprint(
     """
     blueprint, names = Blueprint("metrics", __name__), list(tenants)
 
+    @blueprint.endpoint("metrics.metrics")
     def metrics() -> Response:
         if not is_insider(request, token):
             abort(404)
@@ -205,14 +206,9 @@ def metrics_blueprint(
         registry.register(_Collector(_sampled(database, names), paused))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
-    @blueprint.record_once
-    def install(state: Any) -> None:
-        # A rule without methods: for any of them a stranger gets the answer of an unknown path. With methods, Flask
-        # itself would answer OPTIONS, and 405 to others.
-        app: Flask = state.app
-        app.view_functions["metrics.metrics"] = metrics
-        app.url_map.add(app.url_rule_class(PATH, endpoint="metrics.metrics"))
-
+    # A rule without methods: for any of them a stranger gets the answer of an unknown path. With methods, Flask itself
+    # would answer OPTIONS, and 405 to others.
+    blueprint.record_once(lambda state: state.app.url_map.add(Rule(PATH, endpoint="metrics.metrics")))
     return blueprint
 
 
