@@ -9,7 +9,6 @@ from scim_bridge.cli.context import Options, stored_tenant_option
 from scim_bridge.cli.output import Day, Format, format_option, print_rows, tenant_option
 from scim_bridge.operator.audit import audited, exported
 from scim_bridge.operator.quirks import MEANINGS
-from scim_bridge.storage.entra_calls import Counted
 
 
 @click.group()
@@ -86,13 +85,9 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
     with options.database() as database, database.read(tenant) as s:
         found = s.quirks.list()
     print_rows(
-        [_quirk_row(each) for each in found],
+        # Another version of the bridge may have counted a kind that this one does not know.
+        [{**asdict(each), "meaning": MEANINGS.get(each.kind)} for each in found],
         COLUMNS,
         format,
         empty="nothing: so far the client has followed the standard",
     )
-
-
-def _quirk_row(found: Counted) -> dict[str, object]:
-    # Another version of the bridge may have counted a kind that this one does not know.
-    return {**asdict(found), "meaning": MEANINGS.get(found.kind)}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, make_response, request
 
 from scim_bridge.sandbox import documents
 from scim_bridge.sandbox.company import COMPANY_ID, Company, Refused, SandboxEmployee, not_found
@@ -98,7 +98,6 @@ class EmployeesApi:
         self._shown: Counter[str] = Counter()
 
     def register(self, app: Flask, base_path: str) -> None:
-        """Add the routes below `base_path`."""
         rules: list[tuple[str, str, Callable[..., Response]]] = [
             ("POST", EMPLOYEES, self._create),
             ("GET", EMPLOYEES, self._list),
@@ -109,8 +108,7 @@ class EmployeesApi:
             ("PATCH", f"{EMPLOYEES}{_ONE}/update-employment", self._update_employment),
             ("PATCH", f"{EMPLOYEES}{_ONE}/end-employment", self._end_employment),
             ("GET", f"{USERS}/by-employee-number{_ONE}", self._v4_user),
-            ("PATCH", f"{USERS}/disable/<segment:profile_id>", self._v4_disable),
-            ("PATCH", f"{USERS}/enable/<segment:profile_id>", self._v4_enable),
+            ("PATCH", f"{USERS}/<any(disable, enable):what>/<segment:profile_id>", self._v4_set_disabled),
         ]
         for method, rule, view in rules:
             app.add_url_rule(base_path + rule, view.__name__, view, methods=[method])
@@ -124,9 +122,7 @@ class EmployeesApi:
     def _list(self) -> Response:
         documents = self._documents(lambda employee: True)
         body, headers = page_of(documents, request.args, request.path, self._style())
-        answer = jsonify(body)
-        answer.headers.update(headers)
-        return answer
+        return make_response(jsonify(body), headers)
 
     def _search(self) -> Response:
         query = request.args.get("query", "").lower()
@@ -187,15 +183,9 @@ class EmployeesApi:
         with self._company.lock:
             return jsonify(v4_document(self._company.reach(number), self._style()))
 
-    def _v4_disable(self, profile_id: str) -> Response:
-        return self._v4_set_disabled(profile_id, True)
-
-    def _v4_enable(self, profile_id: str) -> Response:
-        return self._v4_set_disabled(profile_id, False)
-
-    def _v4_set_disabled(self, profile_id: str, disabled: bool) -> Response:
+    def _v4_set_disabled(self, what: str, profile_id: str) -> Response:
         with self._company.lock:
-            self._company.set_disabled(self._company.by_id(profile_id).employee_number, disabled)
+            self._company.set_disabled(self._company.by_id(profile_id).employee_number, what == "disable")
         return Response(status=204 if self._style().answers == "204" else 200)
 
     def _documents(self, wanted: Callable[[SandboxEmployee], bool]) -> list[dict[str, object]]:
@@ -212,9 +202,7 @@ class EmployeesApi:
             return Response(status=204)
         if answers == "empty-200":
             return Response(status=200)
-        answer = jsonify(document)
-        answer.status_code = 201 if created and answers == "body" else 200
-        return answer
+        return make_response(jsonify(document), 201 if created and answers == "body" else 200)
 
     def _document(self, employee: SandboxEmployee, *, answers_write: bool = False) -> dict[str, object]:
         includes = frozenset(part.strip() for part in request.args.get("include", "").split(","))

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Request, Response, abort, jsonify, request
+from flask import Blueprint, Request, Response, abort, jsonify, request
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import Rule
 
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
@@ -180,7 +179,7 @@ def _shown(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment is not None else None
 
 
-PATH = "/metrics"
+PATH, METHODS = "/metrics", ("GET", "HEAD", "OPTIONS")
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -195,28 +194,21 @@ def metrics_blueprint(
     """
     blueprint, names = Blueprint("metrics", __name__), list(tenants)
 
-    @blueprint.before_request
-    def refuse_strangers() -> None:
-        # A stranger gets the answer of an unknown path.
+    @blueprint.endpoint("metrics.metrics")
+    def metrics() -> Response:
         if not is_insider(request, token):
             abort(404)
-
-    @blueprint.get(PATH)
-    def metrics() -> Response:
+        if request.method == "OPTIONS":
+            return Response(headers={"Allow": ", ".join(METHODS)})
+        if request.method not in METHODS:
+            abort(405, METHODS)
         registry = CollectorRegistry()
         registry.register(_Collector(_sampled(database, names), paused))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
-    def other_method() -> NoReturn:
-        raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
-
-    @blueprint.record_once
-    def install(state: Any) -> None:
-        # A rule without methods: Flask's own 405 comes before `refuse_strangers`.
-        app: Flask = state.app
-        app.view_functions["metrics.other_method"] = other_method
-        app.url_map.add(app.url_rule_class(PATH, endpoint="metrics.other_method"))
-
+    # A rule without methods: for any of them a stranger gets the answer of an unknown path. With methods, Flask itself
+    # would answer OPTIONS, and 405 to others.
+    blueprint.record_once(lambda state: state.app.url_map.add(Rule(PATH, endpoint="metrics.metrics")))
     return blueprint
 
 
