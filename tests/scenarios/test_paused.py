@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select
 
+from scim_bridge.certificates.sending import PAUSED
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.operator.actions import take_up_all
+from scim_bridge.reconcile.report import Request
 from scim_bridge.storage.outbox import BATCH
 from scim_bridge.storage.tables import claims, people
+from tests.scenarios.test_reconciling import hires
 from tests.world import World, a_user
 
 
@@ -168,3 +171,21 @@ def test_the_paused_again_stay_held(world: World):
 
     assert take_up_all(world.database, "default") == 0
     assert reasons(world) == [("held", Reason.paused)]
+
+
+def test_a_pause_in_the_middle_of_a_repair_leaves_the_rest_as_they_are(world: World):
+    """D4, Q3: who is next is not made due: their rows stay rows of the plan, and are skipped."""
+    staff = hires(world, 2)
+    for number in ("1001", "1002"):
+        world.employee(number).work_title = "Lærling"
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if (stage, done) == ("repairing", 1):
+            with world.database.write("default") as s:
+                s.pauses.pause()
+
+    report = world.parts.reconciliations["default"].run(Request(apply=True), progress)
+
+    assert sorted(report.outcomes.values(), key=str) == [None, PAUSED]
+    assert [world.state(each) for each in staff] == [("delivered", None)] * 2
+    assert sorted(world.employee(number).work_title or "" for number in ("1001", "1002")) == ["Lærling", "Maskinfører"]
