@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from compileall import compile_dir
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
@@ -262,11 +263,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     url = request.getfixturevalue("postgresql_url")
     yield url
-    emptied = Database(url)
-    with emptied.write() as s:
+    with closing(Database(url)) as emptied, emptied.write() as s:
         WATCH.look_at_rows(s)
         s.connection.exec_driver_sql(EMPTIED)
-    emptied.close()
 
 
 @pytest.fixture(params=DATABASES)
