@@ -31,7 +31,7 @@ def queued(world: World) -> World:
 
 
 def a_leaver_whose_phone_is_free_by_hand(world: World) -> tuple[EntraUser, EntraUser]:
-    """Kari has left, and has another phone in Ditio, given by hand; Per waits for the one that they had."""
+    """Kari has left, and an operator of Ditio gave her another phone; Per waits for the one that she had."""
     kari, per = hires(world, 2)
     settle(world)
     world.changes(kari, account_enabled=False)
