@@ -17,7 +17,6 @@ from scim_bridge.adopt.run import Adoption
 from scim_bridge.certificates.reading import slots_from
 from scim_bridge.clients import build_client, build_entra, ditio_config
 from scim_bridge.delivery.inline import Inline, InlinePlaces
-from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.worker import Worker, pace_seconds, places_for, threads_for
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.ditio.roster import REPORTING_SCOPE
@@ -64,13 +63,6 @@ class Parts:
 
     tally: Tally
     """How Entra departs from the RFCs, as this process has seen it."""
-
-    def intake(self, tenant: str, request_id: str, *, queues_only: bool = False) -> Intake:
-        """Return the intake of one request.
-
-        :param queues_only: Whether only the worker delivers; the request does not wait for it (rule A4: `/Bulk`).
-        """
-        return Intake(self.tenants[tenant], request_id, queues_only=queues_only)
 
     def adoption(self, tenant: str) -> Adoption:
         """Return the adoption of a tenant; it reads Ditio as `reconcile` does."""

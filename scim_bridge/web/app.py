@@ -12,7 +12,7 @@ from scim_bridge.bootstrap import Parts
 from scim_bridge.domain.values import NORWAY, to_e164
 from scim_bridge.settings import Scim
 from scim_bridge.web.auth import failures
-from scim_bridge.web.auth.bearer import Bearer, actor_of
+from scim_bridge.web.auth.bearer import Bearer
 from scim_bridge.web.auth.failures import Addresses, AuditedRefusals, FailedSignIns, Failures
 from scim_bridge.web.auth.jwt import entra_of, workload_of
 from scim_bridge.web.auth.keys import KeysByUrl
@@ -113,10 +113,11 @@ def _world(parts: Parts, entrance: Entrance) -> ScimParts:
         provider=next(iter(offers.values())).provider,
         offer=offers.__getitem__,
         server_base_url=parts.base_url,
-        authenticate=lambda request, tenant: actor_of(entrance.bearer.authenticate(request, tenant)),
-        intake=parts.intake,
-        deliver=lambda tenant, ticket: parts.inline[tenant].deliver(ticket, began=failures.began()),
+        authenticate=entrance.bearer.authenticate,
+        tenants=parts.tenants,
+        inline=parts.inline,
         request_id=failures.current,
+        began=failures.began,
         find=entrance.bearer.find,
         headers=failures.headers,
         tally=parts.tally,

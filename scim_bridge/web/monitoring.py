@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.routing import Rule
 
 from scim_bridge.domain.breaker import Breaker
 from scim_bridge.domain.drift import Kind
@@ -178,7 +179,7 @@ def _shown(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment is not None else None
 
 
-PATH = "/metrics"
+PATH, METHODS = "/metrics", ("GET", "HEAD", "OPTIONS")
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -193,18 +194,21 @@ def metrics_blueprint(
     """
     blueprint, names = Blueprint("metrics", __name__), list(tenants)
 
-    @blueprint.before_app_request
-    def refuse_strangers() -> None:
-        # A stranger gets the answer of an unknown path, for any method: Flask would answer OPTIONS, and 405 to others.
-        if request.path == PATH and not is_insider(request, token):
-            abort(404)
-
-    @blueprint.get(PATH)
+    @blueprint.endpoint("metrics.metrics")
     def metrics() -> Response:
+        if not is_insider(request, token):
+            abort(404)
+        if request.method == "OPTIONS":
+            return Response(headers={"Allow": ", ".join(METHODS)})
+        if request.method not in METHODS:
+            abort(405, METHODS)
         registry = CollectorRegistry()
         registry.register(_Collector(_sampled(database, names), paused))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
+    # A rule without methods: for any of them a stranger gets the answer of an unknown path. With methods, Flask itself
+    # would answer OPTIONS, and 405 to others.
+    blueprint.record_once(lambda state: state.app.url_map.add(Rule(PATH, endpoint="metrics.metrics")))
     return blueprint
 
 

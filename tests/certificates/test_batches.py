@@ -9,6 +9,7 @@ from scim_bridge.certificates.batches import Batches
 from scim_bridge.certificates.sending import NotSent, UnclaimedHold
 from scim_bridge.certificates.sources import CertificateSources
 from scim_bridge.delivery.breaker import Gate
+from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.certificate import Certificate, CertificateToSend, Holder, Line, Source, type_of, wanted_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.gateway import Fault
@@ -28,7 +29,7 @@ def test_a_transaction_that_is_repeated_leaves_no_outcome_of_its_first_try(
     """At first another process has the certificate; the conflict is over, and Ditio fails: that is what is told."""
     world = World(database, clock)
     tenant = world.parts.tenants["default"]
-    intake = world.parts.intake("default", "request", queues_only=True)
+    intake = Intake(world.parts.tenants["default"], "request", queues_only=True)
     certificate = Certificate(BYGGEKORT, date(2026, 1, 15), date(2028, 1, 14))
     with database.write("default") as s:
         CertificateSources(intake.tenant, intake.certificate_said).put(s, Source.csv, NUMBER, certificate)

@@ -8,6 +8,7 @@ import pytest
 
 from scim_bridge.certificates.csv_import import CertificateImport, FileLine
 from scim_bridge.certificates.sources import CertificateSources
+from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.audit import Actor, ActorKind, Author
 from scim_bridge.domain.certificate import Part, type_of
 from scim_bridge.operator.certificates import Due, calendar
@@ -26,7 +27,7 @@ def brings(parts: Any, *rows: tuple[str, str, str, str], company: str = "default
     """A file of certificates: number, type, first and last day."""
     names = (Part.employee_number, Part.type, Part.issued, Part.valid_until)
     lines = [FileLine(place, dict(zip(names, row, strict=True))) for place, row in enumerate(rows, start=2)]
-    intake = parts.intake(company, new_id(), queues_only=True)
+    intake = Intake(parts.tenants[company], new_id(), queues_only=True)
     sources = CertificateSources(intake.tenant, intake.certificate_said)
     report = CertificateImport(sources, Author(Actor(ActorKind.operator, "1")), applies=True).run(lines)
     assert not report.rejected

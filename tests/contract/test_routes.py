@@ -9,6 +9,7 @@ from scim2_models import ResourceType
 from scim2_server.routing import ROUTES
 
 from scim_bridge.bootstrap import Parts
+from scim_bridge.web import monitoring
 from tests.contract.openapi import METHODS, Contract
 from tests.protocol.test_certificates import CRANE
 from tests.world import BRIDGE, World
@@ -18,8 +19,11 @@ ANYTHING = "/{path}"
 
 
 def served(app: Flask, parts: Parts) -> set[tuple[str, str]]:
-    """Every method and path that is answered: Flask's own rules, and the SCIM library's routes below the open ones."""
-    rules = {as_documented(rule.rule): rule.methods or set() for rule in app.url_map.iter_rules()}
+    """Every method and path that is answered: Flask's own rules, and the SCIM library's routes below the open ones.
+
+    The rule of the metrics is without methods, as it says 404 to a stranger for any of them; it looks at them itself.
+    """
+    rules = {as_documented(rule.rule): rule.methods or set(monitoring.METHODS) for rule in app.url_map.iter_rules()}
     prefixes = {path.removesuffix(ANYTHING) for path in rules if path.endswith(ANYTHING)}
     of_scim = {f"{prefix}{ending}" for prefix in prefixes for ending in ("", "/", ANYTHING)}
     plain = {(method, path) for path, methods in rules.items() if path not in of_scim for method in methods}

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from scim_bridge.certificates.sources import CertificateSources, Stored
+from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from tests.contract.broken import answered_by, with_a_fault, without_database
@@ -143,7 +144,7 @@ def whole(name: str) -> dict[str, Any]:
 def said_in_a_file(world: World, number: int) -> str:
     """The id of a certificate that came in another way."""
     certificate = Certificate(type_of("Byggekort"), day("2026-02-01"), day("2031-02-01"))
-    intake = world.parts.intake("default", "request-0", queues_only=True)
+    intake = Intake(world.parts.tenants["default"], "request-0", queues_only=True)
     sources = CertificateSources(intake.tenant, intake.certificate_said)
     with world.database.write("default") as s:
         kept = sources.put(s, Source.csv, EmployeeNumber(f"file-{number}"), certificate)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from scim_bridge.certificates.entries import Outranked
 from scim_bridge.certificates.sources import CertificateSources, Exists, OtherSource, Stored, Withdrawn
+from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.certificate import Certificate, Entry, EntryId, Holder, HolderKind, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.storage.database import Database, Session
@@ -33,7 +34,7 @@ def a_certificate(issued: str = "2026-01-15", until: str | None = "2028-01-14", 
 
 def says(world: World, work: Callable[[CertificateSources, Session], T]) -> T:
     """Someone says something, in one transaction."""
-    intake = world.parts.intake("default", "request", queues_only=True)
+    intake = Intake(world.parts.tenants["default"], "request", queues_only=True)
     certifying = CertificateSources(intake.tenant, intake.certificate_said)
     with world.database.write("default") as s:
         return work(certifying, s)

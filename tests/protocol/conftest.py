@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import flask
@@ -17,6 +18,7 @@ from scim_bridge.scim.provider import build_provider
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.resources import StoredResource
 from scim_bridge.storage.tables import resources
+from scim_bridge.tenant import Tenant
 from scim_bridge.web.scim.routes import ScimOptions, ScimParts, scim_blueprint
 from tests.protocol.doubles import SOMEBODY, NoIntake, a_tenant
 
@@ -107,9 +109,11 @@ class Scim:
             ),
             server_base_url="https://bridge.example/",
             authenticate=_authenticate,
+            tenants=_Tenants(),
             intake=lambda tenant, request_id, queues_only: self._intake_of(tenant, queues_only),
-            deliver=lambda tenant, ticket: self._deliver(tenant, ticket),
+            inline=_Inline(self),
             request_id=lambda: "request-1",
+            began=lambda: 0.0,
             find=self._find,
             headers=lambda _: [],
             monotonic=self._monotonic,
@@ -123,8 +127,8 @@ class Scim:
         self.seconds += self.pace
         return self.seconds
 
-    def _intake_of(self, tenant: str, queues_only: bool) -> NoIntake:
-        self.intake.database, self.intake.tenant = self.database, a_tenant(tenant)
+    def _intake_of(self, tenant: Tenant, queues_only: bool) -> Any:
+        self.intake.database, self.intake.tenant = self.database, tenant
         self.intake.queues_only = queues_only
         return self.intake
 
@@ -135,6 +139,23 @@ class Scim:
         if self.refusal is not None:
             raise self.refusal
         return self.undone
+
+
+class _Tenants(dict[str, Tenant]):
+    """Every company, whatever its name."""
+
+    def __missing__(self, name: str) -> Tenant:
+        return a_tenant(name)
+
+
+class _Inline(dict[str, Any]):
+    """Has the client note which ticket of which company is to be delivered."""
+
+    def __init__(self, scim: Scim) -> None:
+        self.scim = scim
+
+    def __missing__(self, name: str) -> Any:
+        return SimpleNamespace(deliver=lambda ticket, began: self.scim._deliver(name, ticket))
 
 
 def _authenticate(request: flask.Request, tenant: str) -> Actor:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from scim_bridge.certificates.sources import CertificateSources, Stored
+from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.certificate import Certificate, Source, type_of
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.values import CERTIFICATE_URN
@@ -42,7 +43,7 @@ def created(world: World, **changes: Any) -> dict[str, Any]:
 def said_by(world: World, source: Source, number: str = "1042", kind: str = "Kranførerbevis", **days: str) -> str:
     """Another source says something of a certificate; the id of what it says."""
     certificate = Certificate(type_of(kind), day(days["issued"]), day(days["valid_until"]), "other")
-    intake = world.parts.intake("default", "request-0")
+    intake = Intake(world.parts.tenants["default"], "request-0")
     sources = CertificateSources(intake.tenant, intake.certificate_said)
     with world.database.write("default") as s:
         kept = sources.put(s, source, EmployeeNumber(number), certificate)

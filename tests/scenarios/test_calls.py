@@ -171,10 +171,10 @@ def test_a_write_with_its_delivery_takes_few_transactions(
     assert (creation, counted.taken()) == MOST_TRANSACTIONS
 
 
-MOST_MODULES = 73
+MOST_MODULES = 70
 """Of the bridge, with code that runs between a creation's request and its answer.
 
-Two of them keep refusals, and two trace the request and note when Entra called."""
+One of them keeps refusals, one traces the request and one notes when Entra called."""
 
 
 def test_a_write_with_its_delivery_passes_few_modules(database: Database, clock: Clock):

@@ -90,8 +90,8 @@ class Bearer:
     accepted: Callable[[str], None]
     endings: Endings = field(default_factory=Endings)
 
-    def authenticate(self, request: Request, tenant: str) -> Caller:
-        """Return the caller of a request.
+    def authenticate(self, request: Request, tenant: str) -> Actor:
+        """Return the caller of a request, as the audit trail names them.
 
         :raises Refused: with what to do, and no secret.
         :raises TooManyRequests: wrong, and not the first wrong one from that address.
@@ -111,7 +111,7 @@ class Bearer:
                 unavailable.retry_after_seconds, detail="the keys of Entra's tokens can't be fetched: try again later"
             ) from unavailable
         self.accepted(tenant)
-        return caller
+        return _actor_of(caller)
 
     def find(self, authorization: str, tenant: str, attribute: str, key: str) -> list[StoredResource] | None:
         """Return the users that a caller looks up; the same statement checks the caller's credential.
@@ -250,7 +250,7 @@ def _wrong_bearer(reason: str, **about: str) -> Refused:
     return Refused(reason, f"The bearer token is wrong, expired or revoked: {PASTE}", told, **about)
 
 
-def actor_of(caller: Caller) -> Actor:
+def _actor_of(caller: Caller) -> Actor:
     """Return the actor for any of the four kinds of caller."""
     match caller:
         case Token():

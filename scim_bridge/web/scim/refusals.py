@@ -1,7 +1,7 @@
 """Remember whose writes were answered 400 or 409, for the operator who is asked why a person is missing."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -52,9 +52,8 @@ class Refusals:
     """Remembers the refused writes of one company's requests."""
 
     database: Database
-    name: str
-    company: Callable[[], tuple[Tenant, ScimProvider]]
-    """Returns what is needed to read a user; called only for a refusal that is kept."""
+    tenant: Tenant
+    provider: ScimProvider
 
     def keep(self, told: Sequence[Told], request_id: str) -> None:
         """Store the refused writes about users. This never fails, as the answer does not depend on it."""
@@ -62,14 +61,13 @@ class Refusals:
         if not about:
             return
         try:
-            tenant, provider = self.company()
-            with self.database.write(self.name, within=WAIT_SECONDS) as s:
-                found = [_refused(s, tenant, provider, each, user_id, request_id) for each, user_id in about]
+            with self.database.write(self.tenant.name, within=WAIT_SECONDS) as s:
+                found = [_refused(s, self.tenant, self.provider, each, user_id, request_id) for each, user_id in about]
                 s.refused_writes.add([each for each in found if each is not None])
         except Exception as error:
             log.warning(
                 "scim.refusal_not_kept",
-                tenant=self.name,
+                tenant=self.tenant.name,
                 error=type(error).__name__,
                 exc_info=loggable(error),
             )

@@ -3,10 +3,10 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import flask
 from scim2_models import BulkOperation, InvalidSyntaxException, PatchOp, Resource, ResourceType, ScimProvider
@@ -18,9 +18,9 @@ from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation as Asked
 from werkzeug.routing import PathConverter
 
-from scim_bridge.delivery.intake import Intake, Ticket
+from scim_bridge.delivery.inline import Inline
+from scim_bridge.delivery.intake import Intake
 from scim_bridge.domain.audit import Actor, Author
-from scim_bridge.domain.outcome import Undone
 from scim_bridge.logs import bound
 from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.settings import DEFAULT_TENANT
@@ -195,13 +195,6 @@ class BridgeHandler(ScimHandler):
         return self.storage.update(resource_type, replaced, expected_version=version)
 
 
-class MakesIntake(Protocol):
-    """Makes the intake of one request."""
-
-    def __call__(self, tenant: str, request_id: str, *, queues_only: bool) -> Intake:
-        """Return the intake of a tenant's request. :param queues_only: It waits for no delivery (rule A4)."""
-
-
 @dataclass(frozen=True, slots=True)
 class ScimOptions:
     """What a company is offered: resource types, and bounds of its requests."""
@@ -231,18 +224,20 @@ class ScimParts:
     """The public URL of this server, without a path of ours: all absolute URLs start with it (rule A6)."""
 
     authenticate: Callable[[flask.Request, str], Actor]
-    """Returns the caller for a tenant, as the audit trail names them.
+    """Returns the caller for a tenant, as the audit trail names them; see `Bearer`.
 
     Raises `UnauthorizedException` for a credential that is wrong, `TooManyRequests` or `ServiceUnavailable`.
     """
 
-    intake: MakesIntake
-
-    deliver: Callable[[str, Ticket], Undone | None]
-    """Tries a delivery of a tenant within the request's time, and returns what was undone (rule R1)."""
+    tenants: Mapping[str, Tenant]
+    inline: Mapping[str, Inline]
+    """By tenant, the deliveries within a request's time."""
 
     request_id: Callable[[], str]
     """Returns the id of the current request."""
+
+    began: Callable[[], float]
+    """Returns when the current request began, on the monotonic clock."""
 
     find: Callable[[str, str, str, str], list[StoredResource] | None]
     """Returns users for a simple read, if the `Authorization` is valid; see `Lookups`."""
@@ -254,6 +249,7 @@ class ScimParts:
     """Counts the quirks of this process's requests."""
 
     monotonic: Callable[[], float] = time.monotonic
+    intake: Callable[..., Intake] = Intake
 
     @cached_property
     def secrets(self) -> Secrets:
@@ -353,12 +349,8 @@ def _handled(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest)
 
 def _keep(world: ScimParts, tenant: str, request_id: str, told: list[Told]) -> None:
     """Remember the refused writes; see `Refusals`."""
-
-    def company() -> tuple[Tenant, ScimProvider]:
-        return world.intake(tenant, request_id, queues_only=True).tenant, world.offer(tenant).provider
-
     if told:
-        Refusals(world.database, tenant, company).keep(told, request_id)
+        Refusals(world.database, world.tenants[tenant], world.offer(tenant).provider).keep(told, request_id)
 
 
 def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest) -> BridgeHandler:
@@ -369,8 +361,8 @@ def _handler(world: ScimParts, tenant: str, request_id: str, asked: ScimRequest)
         tenant,
         offer.provider,
         # A bulk request only queues: its people would use up the time of the one request (rule A4).
-        world.intake(tenant, request_id, queues_only=asked.path.strip("/") == BULK),
-        lambda ticket: world.deliver(tenant, ticket),
+        world.intake(world.tenants[tenant], request_id, queues_only=asked.path.strip("/") == BULK),
+        lambda ticket: world.inline[tenant].deliver(ticket, began=world.began()),
         Author(asked.subject, request_id),
         writes=_writes(asked.method, asked.path),
         tally=world.tally,
