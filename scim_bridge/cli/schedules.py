@@ -13,8 +13,7 @@ from scim_bridge.bootstrap import build, open_database
 from scim_bridge.cli.context import Options
 from scim_bridge.notify.sending import LOOK_SECONDS, Notifier
 from scim_bridge.operator.entra import read_job
-from scim_bridge.reconcile.asked import Asked
-from scim_bridge.reconcile.run import Scheduler
+from scim_bridge.reconcile.run import Asked, Scheduler
 from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage import asked as asked_runs
 from scim_bridge.storage.asked import AskedRun

@@ -15,7 +15,7 @@ from scim_bridge.domain.drift import Decision, Misfit
 from scim_bridge.domain.person import HandsOff
 from scim_bridge.errors import BridgeError
 from scim_bridge.operator import first_day as operator_side
-from scim_bridge.reconcile.asked import Asked
+from scim_bridge.reconcile.run import Asked
 from scim_bridge.storage.asked import FIND, LINK, AskedRun, AskedRuns
 from scim_bridge.storage.pairs import kept_pairs
 from scim_bridge.storage.personal_data import erase_person

@@ -12,8 +12,8 @@ from scim_bridge.domain.employee import Field
 from scim_bridge.domain.person import PersonId
 from scim_bridge.reconcile import apply, certificates
 from scim_bridge.reconcile.apply import ENTRA_MOVED, NOT_SETTLED
-from scim_bridge.reconcile.asked import Asked
 from scim_bridge.reconcile.report import Report, Request
+from scim_bridge.reconcile.run import Asked
 from scim_bridge.sandbox.entra import EntraUser
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.asked import AskedRun, AskedRuns

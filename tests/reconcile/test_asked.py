@@ -2,7 +2,7 @@
 
 import pytest
 
-from scim_bridge.reconcile.asked import Asked
+from scim_bridge.reconcile.run import Asked
 from scim_bridge.storage.asked import COMPARE, AskedRun, AskedRuns
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock
