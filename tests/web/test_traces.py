@@ -22,7 +22,7 @@ from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.database import Database
 from scim_bridge.traces import ids_of, is_asked_for
-from scim_bridge.web.traced import template_of
+from scim_bridge.web.app import template_of
 from tests.collector import collecting
 from tests.conftest import Clock
 from tests.world import BRIDGE, DITIO, TOKEN, World, a_user, patch
