@@ -1,15 +1,22 @@
 """`scim-bridge activity`: who was hired, changed or ended, why, and who asked for it."""
 
-import re
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import click
 
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.output import csv_lines, excel_option, json_value, only_with_csv, print_rows, tenant_option
+from scim_bridge.cli.output import (
+    Since,
+    csv_lines,
+    excel_option,
+    json_value,
+    moment_of,
+    only_with_csv,
+    print_rows,
+    tenant_option,
+)
 from scim_bridge.operator.activity import Kind, activity
 from scim_bridge.tenant import build_rules
 
@@ -22,25 +29,6 @@ COLUMNS = {
     "by": "Asked by",
     "detail": "Why, and what was done",
 }
-
-_AGO = re.compile(r"(\d{1,4})\s*([mhdw])", re.IGNORECASE)
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
-
-class Since(click.ParamType[timedelta | datetime]):
-    """A time ago, such as `2h`, or a day."""
-
-    name = "since"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta | datetime:
-        """Return how long ago, or the day at midnight. :raises BadParameter: it is neither."""
-        text = str(value).strip()
-        if ago := _AGO.fullmatch(text):
-            return int(ago[1]) * _UNITS[ago[2].lower()]
-        try:
-            return datetime.strptime(text, "%Y-%m-%d")
-        except ValueError:
-            self.fail(f"{text!r} is neither a time ago, such as 30m, 2h, 7d, nor a day, such as 2026-12-31", param, ctx)
 
 
 @click.command("activity")
@@ -96,11 +84,6 @@ def activity_command(
             click.echo(line, nl=False)
         return
     print_rows(rows, COLUMNS, format, empty="nothing of this kind happened" if kinds else "nothing happened")
-
-
-def moment_of(since: timedelta | datetime, now: datetime, zone: ZoneInfo) -> datetime:
-    """Return the instant that `Since` means."""
-    return now - since if isinstance(since, timedelta) else since.replace(tzinfo=zone).astimezone(UTC)
 
 
 def _cell(value: object) -> object:

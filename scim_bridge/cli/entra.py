@@ -8,13 +8,14 @@ import click
 
 from scim_bridge import logs
 from scim_bridge.certificates.reading import slots_from
-from scim_bridge.cli.activity import Since, moment_of
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import (
     Command,
     Format,
+    Since,
     format_option,
     instant,
+    moment_of,
     print_json,
     print_paragraph,
     print_rows,

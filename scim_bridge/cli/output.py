@@ -12,11 +12,12 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Literal, TextIO, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Console
@@ -329,3 +330,28 @@ def bars() -> Iterator[Told]:
             progress.update(tasks[stage], completed=done, total=total)
 
         yield told
+
+
+_AGO = re.compile(r"(\d{1,4})\s*([mhdw])", re.IGNORECASE)
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+class Since(click.ParamType[timedelta | datetime]):
+    """A time ago, such as `2h`, or a day."""
+
+    name = "since"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta | datetime:
+        """Return how long ago, or the day at midnight. :raises BadParameter: it is neither."""
+        text = str(value).strip()
+        if ago := _AGO.fullmatch(text):
+            return int(ago[1]) * _UNITS[ago[2].lower()]
+        try:
+            return datetime.strptime(text, "%Y-%m-%d")
+        except ValueError:
+            self.fail(f"{text!r} is neither a time ago, such as 30m, 2h, 7d, nor a day, such as 2026-12-31", param, ctx)
+
+
+def moment_of(since: timedelta | datetime, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant that `Since` means."""
+    return now - since if isinstance(since, timedelta) else since.replace(tzinfo=zone).astimezone(UTC)
