@@ -18,12 +18,11 @@ from scim_bridge import logs, traces
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Address, Options, address_of, bind_option, listen
 from scim_bridge.cli.heartbeat import Heartbeat
-from scim_bridge.sandbox import graph
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.directory import people as invented
 from scim_bridge.sandbox.ditio import CLIENT_ID, CLIENT_SECRET, SandboxDitio
 from scim_bridge.sandbox.entra import SandboxEntra
-from scim_bridge.sandbox.graph import SandboxGraph
+from scim_bridge.sandbox.graph import service as graph
 from scim_bridge.sandbox.server import serve as serve_application
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.load import of_web_process
@@ -77,7 +76,7 @@ def sandbox(options: Options, bind: Address, people: int) -> None:
     server.serve_forever(poll_interval=0.1)
 
 
-def _entra(users: Iterable[EntraUser]) -> SandboxGraph:
+def _entra(users: Iterable[EntraUser]) -> graph.SandboxGraph:
     """Return an Entra in which all of these users are assigned, and provisioning was never started."""
     session = requests.Session()
     session.trust_env = False  # The bridge is on this machine: no proxy.
@@ -85,7 +84,7 @@ def _entra(users: Iterable[EntraUser]) -> SandboxGraph:
     entra.job.state = "Disabled"
     for user in users:
         entra.directory.add(user)
-    return SandboxGraph(entra, now=lambda: datetime.now(UTC), random=random.SystemRandom())
+    return graph.SandboxGraph(entra, now=lambda: datetime.now(UTC), random=random.SystemRandom())
 
 
 def _introduce(url: str) -> None:

@@ -13,7 +13,8 @@ import requests
 
 from scim_bridge.sandbox.entra import SandboxEntra
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import CLIENT_ID, CLIENT_SECRET, ROLES, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
+from scim_bridge.sandbox.graph.access import ROLES
+from scim_bridge.sandbox.graph.service import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
 from scim_bridge.sandbox.job import Execution
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.database import Database

@@ -13,7 +13,7 @@ import pytest
 
 from scim_bridge.sandbox.directory import EntraGroup
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
+from scim_bridge.sandbox.graph.service import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.database import Database
 from tests.cli.conftest import DITIO, Run

@@ -17,7 +17,7 @@ from scim_bridge.cli.schedules import watch, watch_all
 from scim_bridge.domain.entra import Job
 from scim_bridge.errors import EntraError
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import SandboxGraph
+from scim_bridge.sandbox.graph.service import SandboxGraph
 from scim_bridge.sandbox.job import Execution
 from scim_bridge.storage.database import Database
 from scim_bridge.tenant import Entra, Tenant

@@ -18,7 +18,8 @@ from urllib3 import HTTPResponse
 from scim_bridge.graph.config import ClientSecret, GraphConfig
 from scim_bridge.graph.directory import GraphDirectory
 from scim_bridge.sandbox.entra import SandboxEntra
-from scim_bridge.sandbox.graph import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, GraphStyle, SandboxGraph
+from scim_bridge.sandbox.graph.service import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
+from scim_bridge.sandbox.graph.style import GraphStyle
 from scim_bridge.sandbox.server import WsgiTransport
 from tests.conftest import Clock
 

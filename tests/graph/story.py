@@ -12,7 +12,7 @@ from scim_bridge.domain.audit import Actor, ActorKind, Author
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.reconcile.report import Report, Request
 from scim_bridge.sandbox.entra import EntraUser
-from scim_bridge.sandbox.graph import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
+from scim_bridge.sandbox.graph.service import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.storage.database import Database
 from tests.conftest import Clock

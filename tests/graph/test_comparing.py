@@ -13,7 +13,7 @@ from scim_bridge.errors import EntraError, WrongUsage
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.directory import EntraGroup
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import Principal
+from scim_bridge.sandbox.graph.assignments import Principal
 from scim_bridge.sandbox.job import AttributeMapping, Clause
 from scim_bridge.storage.admin_tables import entra_people
 from scim_bridge.storage.database import Database

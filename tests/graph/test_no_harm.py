@@ -19,7 +19,7 @@ from scim_bridge.reconcile.entra_read import terms_of
 from scim_bridge.reconcile.report import Request
 from scim_bridge.sandbox.directory import EntraGroup, EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import Principal
+from scim_bridge.sandbox.graph.assignments import Principal
 from scim_bridge.sandbox.job import Clause
 from scim_bridge.scim.reading import DITIO_URN
 from scim_bridge.storage.database import Database

@@ -15,7 +15,9 @@ from scim_bridge.errors import EntraError
 from scim_bridge.graph.client import GraphClient
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import ROLES, SERVICE_PRINCIPAL, GraphStyle, reported_styles
+from scim_bridge.sandbox.graph.access import ROLES
+from scim_bridge.sandbox.graph.service import SERVICE_PRINCIPAL
+from scim_bridge.sandbox.graph.style import GraphStyle, reported_styles
 from scim_bridge.sandbox.job import Execution, Job
 from tests.conftest import Clock
 from tests.graph.conftest import GRAPH, GraphWorld, a_graph, answering

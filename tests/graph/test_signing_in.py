@@ -19,7 +19,8 @@ from scim_bridge.graph.client import GraphClient
 from scim_bridge.graph.config import Certificate, ClientSecret, FederatedToken, ManagedIdentity
 from scim_bridge.graph.token import certificate_of
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import CLIENT_ID, Federation
+from scim_bridge.sandbox.graph.access import Federation
+from scim_bridge.sandbox.graph.service import CLIENT_ID
 from tests.graph.conftest import GRAPH, GraphWorld
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

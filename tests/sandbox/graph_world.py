@@ -12,7 +12,8 @@ import requests
 
 from scim_bridge.sandbox.directory import EntraGroup, EntraUser
 from scim_bridge.sandbox.entra import SandboxEntra
-from scim_bridge.sandbox.graph import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, GraphStyle, SandboxGraph
+from scim_bridge.sandbox.graph.service import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
+from scim_bridge.sandbox.graph.style import GraphStyle
 from scim_bridge.sandbox.server import WsgiTransport
 
 from .scim_endpoint import ScimEndpoint

@@ -11,7 +11,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import CLIENT_ID, CLIENT_SECRET, READING, ROLES, SERVICE_PRINCIPAL, Federation
+from scim_bridge.sandbox.graph.access import READING, ROLES, Federation
+from scim_bridge.sandbox.graph.service import CLIENT_ID, CLIENT_SECRET, SERVICE_PRINCIPAL
 from scim_bridge.sandbox.server import running
 
 from .certificate import a_certificate

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scim_bridge.sandbox.directory import EntraUser
-from scim_bridge.sandbox.graph import GraphStyle, reported_styles
+from scim_bridge.sandbox.graph.style import GraphStyle, reported_styles
 from tests.thorough import either
 
 from .graph_world import GraphWorld

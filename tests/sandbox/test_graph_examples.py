@@ -15,7 +15,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import CLIENT_ID, GraphStyle
+from scim_bridge.sandbox.graph.service import CLIENT_ID
+from scim_bridge.sandbox.graph.style import GraphStyle
 
 from .certificate import a_certificate
 from .graph_world import KARI, LOGIN, MEMBERS, OLA, TENANT_ID, TOKEN_URL, GraphWorld, person

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from scim_bridge.sandbox.graph import SERVICE_PRINCIPAL
+from scim_bridge.sandbox.graph.service import SERVICE_PRINCIPAL
 from scim_bridge.sandbox.job import JOB_ID, REASONS, AttributeMapping, Clause, Job
 
 from .graph_world import DITIO, GRAPH, GraphWorld

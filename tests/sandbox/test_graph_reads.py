@@ -11,7 +11,10 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from scim_bridge.sandbox.directory import EntraGroup
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import SERVICE_PRINCIPAL, GraphClient, GraphStyle, Principal, reported_styles
+from scim_bridge.sandbox.graph.access import GraphClient
+from scim_bridge.sandbox.graph.assignments import Principal
+from scim_bridge.sandbox.graph.service import SERVICE_PRINCIPAL
+from scim_bridge.sandbox.graph.style import GraphStyle, reported_styles
 from scim_bridge.sandbox.server import WsgiTransport
 
 from .graph_world import (

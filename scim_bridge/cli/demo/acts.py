@@ -19,9 +19,9 @@ from scim_bridge.reconcile.report import IN_SYNC, Request, lines
 from scim_bridge.sandbox.directory import EntraUser
 from scim_bridge.sandbox.entra import EXTENSION
 from scim_bridge.sandbox.gateway import Fault
-from scim_bridge.sandbox.graph import CLIENT_ID as GRAPH_CLIENT_ID
-from scim_bridge.sandbox.graph import CLIENT_SECRET as GRAPH_SECRET
-from scim_bridge.sandbox.graph import SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
+from scim_bridge.sandbox.graph.service import CLIENT_ID as GRAPH_CLIENT_ID
+from scim_bridge.sandbox.graph.service import CLIENT_SECRET as GRAPH_SECRET
+from scim_bridge.sandbox.graph.service import SERVICE_PRINCIPAL, TENANT_ID, SandboxGraph
 from scim_bridge.sandbox.server import WsgiTransport
 from scim_bridge.settings import DEFAULT_TENANT, load
 
