@@ -122,12 +122,7 @@ SIDES = (
 )
 """The fields shown of both sides of a disputed pair; they are never read back."""
 
-BY: Mapping[By, str] = {
-    By.number: "by number",
-    By.email: "by e-mail",
-    By.phone: "by phone",
-    By.decision: "as decided",
-}
+BY: Mapping[By, str] = {By.number: "by number", By.email: "by e-mail", By.phone: "by phone", By.decision: "as decided"}
 """How a pair was found, in words."""
 
 SIDES_AT_ONCE = 200

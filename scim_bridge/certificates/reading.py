@@ -19,16 +19,7 @@ from scim_bridge.domain.certificate import (
 )
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.employee import Field as EmployeeField
-from scim_bridge.domain.values import (
-    FURTHEST_YEARS,
-    LONGEST,
-    JsonObject,
-    Unusable,
-    is_far_off,
-    nfc,
-    read_day,
-    text_of,
-)
+from scim_bridge.domain.values import FURTHEST_YEARS, LONGEST, JsonObject, Unusable, is_far_off, nfc, read_day, text_of
 from scim_bridge.scim.mapping import shown
 from scim_bridge.scim.reading import DITIO_URN, SourcePath, read
 

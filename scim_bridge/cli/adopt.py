@@ -14,15 +14,7 @@ from scim_bridge.adopt.run import BY, Found
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, note, operator
 from scim_bridge.cli.csv_files import decisions_in, write_sheet
-from scim_bridge.cli.output import (
-    Format,
-    bars,
-    excel_option,
-    format_option,
-    paragraph,
-    shown,
-    tenant_option,
-)
+from scim_bridge.cli.output import Format, bars, excel_option, format_option, paragraph, shown, tenant_option
 from scim_bridge.domain.audit import Action, Actor, ActorKind, AuditEvent, Author
 from scim_bridge.domain.drift import By, Decision, Misfit, Pair
 from scim_bridge.domain.employee import EmployeeNumber, Field

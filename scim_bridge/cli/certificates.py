@@ -156,11 +156,7 @@ def import_command(ctx: click.Context, file: Path, apply: bool, tenant: str, for
         own = build(settings, database=database).tenants[tenant]
         stage = "Importing lines" if apply else "Checking lines"
         report = import_lines(
-            own,
-            operator(),
-            read.lines,
-            applies=apply,
-            told=lambda done: progress(stage, done, read.line_breaks),
+            own, operator(), read.lines, applies=apply, told=lambda done: progress(stage, done, read.line_breaks)
         )
     print_report(report, read, is_applied=apply, format=format)
     ctx.exit(1 if report.rejected else 0)

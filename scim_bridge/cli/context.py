@@ -55,12 +55,7 @@ class Address:
 def bind_option(default: str | None = None, *, help: str) -> Callable[[Command], Command]:
     """Add `--bind HOST:PORT`, which reaches the command as `bind`, an `Address` or None."""
     return click.option(
-        "--bind",
-        metavar="HOST:PORT",
-        default=default,
-        show_default=default is not None,
-        callback=_address,
-        help=help,
+        "--bind", metavar="HOST:PORT", default=default, show_default=default is not None, callback=_address, help=help
     )
 
 

@@ -26,9 +26,7 @@ class Lazy:
 
 COMMANDS: Mapping[str, Lazy] = {
     "demo": Lazy(
-        "demo.command",
-        "demo",
-        "Run the bridge between a simulated Entra and a simulated Ditio, and show what it does.",
+        "demo.command", "demo", "Run the bridge between a simulated Entra and a simulated Ditio, and show what it does."
     ),
     "serve": Lazy("serve", "serve", "Run the web server for Entra, and a delivery worker."),
     "worker": Lazy("worker", "worker", "Deliver the people who are due."),
@@ -52,15 +50,9 @@ COMMANDS: Mapping[str, Lazy] = {
     ),
     "adopt": Lazy("adopt", "adopt", "Link employees in Ditio to users, before the first delivery."),
     "certificates": Lazy(
-        "certificates",
-        "certificates",
-        "Import certificates from a file, withdraw one, or list those that expire soon.",
+        "certificates", "certificates", "Import certificates from a file, withdraw one, or list those that expire soon."
     ),
-    "quirks": Lazy(
-        "audit",
-        "quirks",
-        "List where the client departs from the SCIM standard and was tolerated.",
-    ),
+    "quirks": Lazy("audit", "quirks", "List where the client departs from the SCIM standard and was tolerated."),
     "token": Lazy("credentials", "token", "Issue, list and revoke the tokens that Entra signs in with."),
     "client": Lazy(
         "credentials", "client", "Issue, rotate, list and revoke the clients that Entra fetches access tokens with."

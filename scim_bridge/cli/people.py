@@ -85,12 +85,7 @@ def _parts(certificate: Certificate) -> JsonObject:
     return {"number": certificate.number, "issued": certificate.issued, "valid_until": certificate.valid_until}
 
 
-FIELD_COLUMNS = {
-    "field": "Field",
-    "wanted": "Entra wants",
-    "found": "Ditio has",
-    "acknowledged": "Acknowledged",
-}
+FIELD_COLUMNS = {"field": "Field", "wanted": "Entra wants", "found": "Ditio has", "acknowledged": "Acknowledged"}
 
 DIFFERS = "differs"
 """The mark of a row in which Entra and Ditio differ now."""

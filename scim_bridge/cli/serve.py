@@ -61,10 +61,7 @@ def sandbox(options: Options, bind: Address, people: int) -> None:
     """
     zone = ZoneInfo(options.settings.ditio.time_zone)
     ditio = SandboxDitio(
-        now=lambda: datetime.now(zone),
-        client_id=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
-        random=random.SystemRandom(),
+        now=lambda: datetime.now(zone), client_id=CLIENT_ID, client_secret=CLIENT_SECRET, random=random.SystemRandom()
     )
     users = invented(people, random.Random(2026))  # nosec B311 # a simulation
     ditio.employ(users)

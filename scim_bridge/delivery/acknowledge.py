@@ -15,13 +15,7 @@ from scim_bridge.domain.operations import (
     Operation,
     OperationName,
 )
-from scim_bridge.domain.person import (
-    Creating,
-    GuardedChange,
-    Lifecycle,
-    Person,
-    SentValue,
-)
+from scim_bridge.domain.person import Creating, GuardedChange, Lifecycle, Person, SentValue
 from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.matching import known_by
 from scim_bridge.plan.readback import Write, sent_values_of

@@ -207,11 +207,7 @@ class Attempt:
             self.tenant.ditio.check(within=self._keep_lease(), renews=renews)
 
     def send(
-        self,
-        operation: Operation,
-        number: EmployeeNumber,
-        *,
-        store: Callable[[Session], None] | None = None,
+        self, operation: Operation, number: EmployeeNumber, *, store: Callable[[Session], None] | None = None
     ) -> Mapping[Field, Value | None]:
         """Send one operation for an employee, and return the employee's values from the answer; empty without a body.
 

@@ -42,10 +42,7 @@ DEFAULT_OPERATIONS: Mapping[OperationName, OperationSetting] = {
 }
 
 _V4 = (OperationName.disable, OperationName.enable)
-_VALUE = {
-    OperationName.change_phone_number: "{phone}",
-    OperationName.change_employee_number: "{newEmployeeNumber}",
-}
+_VALUE = {OperationName.change_phone_number: "{phone}", OperationName.change_employee_number: "{newEmployeeNumber}"}
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _UNSAFE_IN_PATH = re.compile(r"[?#\\%\s\x00-\x1f\x7f]|//|/\.{1,2}(/|$)")
 

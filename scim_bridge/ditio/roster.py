@@ -262,12 +262,7 @@ LISTS = (*MANY, "value")
 """The keys under which the list of a page is looked for: OData calls it `value`."""
 
 _LINKS = ("next", "nextlink", "@odata.nextlink", "nextpageurl", "nexturl", "nextpage")
-_TOKENS = {
-    "continuationtoken": None,
-    "nexttoken": None,
-    "nextpagetoken": "pageToken",
-    "nextcursor": "cursor",
-}
+_TOKENS = {"continuationtoken": None, "nexttoken": None, "nextpagetoken": "pageToken", "nextcursor": "cursor"}
 """The keys of a token, and the parameter that sends it back; None: the key's own name."""
 
 _TOKEN_HEADERS = ("x-continuation-token", "x-ms-continuation")

@@ -87,9 +87,7 @@ def _of_permissions(granted: frozenset[Permission], client: GraphDirectory) -> I
         else:
             complain = hint if permission in OPTIONAL else fails
             yield complain(
-                "Entra permissions",
-                f"{permission} is not granted: {WITHOUT[permission]}",
-                _grant(permission, client),
+                "Entra permissions", f"{permission} is not granted: {WITHOUT[permission]}", _grant(permission, client)
             )
 
 

@@ -9,11 +9,7 @@ from zoneinfo import ZoneInfo
 
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.person import PersonId
-from scim_bridge.domain.values import (
-    CURE,
-    JsonObject,
-    nfc,
-)
+from scim_bridge.domain.values import CURE, JsonObject, nfc
 
 CertificateType = NewType("CertificateType", str)
 """The name of a certificate type: trimmed, in NFC, otherwise exact. Made by `type_of`."""

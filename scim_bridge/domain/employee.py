@@ -156,12 +156,7 @@ def _leave_was_lifted(before: Days, leave: date | None, start: date | None, toda
 
 
 def _is_stale(
-    before: Days,
-    leave: date | None,
-    today: date,
-    open_start: date | None,
-    ended_on: date | None,
-    returns: bool,
+    before: Days, leave: date | None, today: date, open_start: date | None, ended_on: date | None, returns: bool
 ) -> bool:
     if leave is None:
         return False

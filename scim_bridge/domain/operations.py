@@ -117,14 +117,7 @@ class Answer:
     """The employee that the answer shows; None where it shows none."""
 
 
-_PROFILE = (
-    Field.first_name,
-    Field.last_name,
-    Field.phone,
-    Field.birth_date,
-    Field.email,
-    Field.work_title,
-)
+_PROFILE = (Field.first_name, Field.last_name, Field.phone, Field.birth_date, Field.email, Field.work_title)
 """What a create carries beside number and employment, in the documented order."""
 
 

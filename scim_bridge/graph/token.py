@@ -12,13 +12,7 @@ import requests
 
 from scim_bridge.domain.values import JsonObject
 from scim_bridge.errors import CredentialsRefused, RateLimited, TransientError
-from scim_bridge.graph.config import (
-    Certificate,
-    ClientSecret,
-    FederatedToken,
-    GraphConfig,
-    ManagedIdentity,
-)
+from scim_bridge.graph.config import Certificate, ClientSecret, FederatedToken, GraphConfig, ManagedIdentity
 from scim_bridge.http.exchange import Exchange, retry_after_seconds
 from scim_bridge.http.session import ask, token_of
 

@@ -41,11 +41,7 @@ class TooSlow(Unfinished):
     """The time ran out before the answer was complete."""
 
 
-_UNUSABLE_URL = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-)
+_UNUSABLE_URL = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
 """Raised before anything is sent, for an invalid address."""
 
 

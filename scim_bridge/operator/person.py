@@ -188,12 +188,7 @@ class PersonView:
 
 def answer_of(refused: RefusedWrite) -> JsonObject:
     """Return what Entra was answered, as JSON."""
-    return {
-        "at": refused.at,
-        "status": refused.status,
-        "scim_type": refused.scim_type,
-        "detail": refused.detail,
-    }
+    return {"at": refused.at, "status": refused.status, "scim_type": refused.scim_type, "detail": refused.detail}
 
 
 def refused_document(refused: RefusedWrite) -> JsonObject:

@@ -25,15 +25,7 @@ from scim_bridge.errors import EntraError
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.entra_mapping import USER, ObjectMapping, Scope, object_mapping, of_active, passes, scope_of
 from scim_bridge.plan.entra_schema import schema_of
-from scim_bridge.plan.entra_side import (
-    CONFIRMED,
-    FULL_AGAIN,
-    SHOWN,
-    Compared,
-    compared_of,
-    doubts_of_read,
-    hashes_of,
-)
+from scim_bridge.plan.entra_side import CONFIRMED, FULL_AGAIN, SHOWN, Compared, compared_of, doubts_of_read, hashes_of
 from scim_bridge.scim.reading import SourcePath
 from scim_bridge.storage.database import Secrets, Session
 from scim_bridge.tenant import Entra, Tenant

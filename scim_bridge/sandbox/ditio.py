@@ -122,20 +122,12 @@ class SandboxDitio:
         self.company = Company(style=self._style, now=now)
         self.by_hand = ByHand(self.company, lambda: self.apply_late(all=True))
         self._identity = Identity(
-            client_id=client_id,
-            client_secret=client_secret,
-            now=now,
-            style=self._style,
-            random=rng,
+            client_id=client_id, client_secret=client_secret, now=now, style=self._style, random=rng
         )
         self._certificates = CertificatesApi(self.company, self._style)
         self.app = self._application()
         self._gateway = Gateway(
-            self.app.wsgi_app,
-            faults=self.faults,
-            now=now,
-            token_id=self._identity.token_id,
-            base_path=BASE_PATH,
+            self.app.wsgi_app, faults=self.faults, now=now, token_id=self._identity.token_id, base_path=BASE_PATH
         )
         self.app.wsgi_app = self._gateway  # type: ignore[method-assign]  # Flask's own way to put middleware around it.
 
@@ -180,16 +172,7 @@ class SandboxDitio:
         """Store an employee without any call or rule; `start` None means never employed."""
         employments = [SandboxEmployment(start, end, department, payroll)] if start else []
         employee = SandboxEmployee(
-            number,
-            first_name,
-            last_name,
-            phone,
-            birth_date,
-            email,
-            work_title,
-            disabled,
-            employments,
-            company_id,
+            number, first_name, last_name, phone, birth_date, email, work_title, disabled, employments, company_id
         )
         return self.company.put(employee)
 

@@ -139,13 +139,7 @@ def documented_styles() -> list[Style]:
         Style(envelope="items", answers="empty-200", employment="employments", omit_empty=True),
         Style(envelope="employees", answers="204", no_date="0001-01-01", date_form="datetime"),
         Style(envelope="results", employment="employmentHistory", omit_empty=True, date_form="datetime"),
-        Style(
-            answers="204",
-            employment="employments",
-            disabled_key="disabled",
-            errors="simple",
-            v4_case="pascal",
-        ),
+        Style(answers="204", employment="employments", disabled_key="disabled", errors="simple", v4_case="pascal"),
         Style(envelope="data", answers="empty-200", errors="problem", already="refuse"),
         Style(envelope="items", answers="200-body", errors="text", ending_disables=True, omit_empty=True),
     ]

@@ -6,16 +6,7 @@ from datetime import UTC, date, datetime, time
 from functools import cache, partial
 from typing import Any, cast
 
-from scim2_models import (
-    Context,
-    Extension,
-    PatchOp,
-    PatchOperation,
-    Path,
-    Resource,
-    ResponseParameters,
-    ScimProvider,
-)
+from scim2_models import Context, Extension, PatchOp, PatchOperation, Path, Resource, ResponseParameters, ScimProvider
 from scim2_models.path import (
     AttributeBinding,
     AttrPath,
@@ -207,12 +198,7 @@ class Membership:
     """
 
     def __init__(
-        self,
-        model: type[Resource[Any]],
-        members: list[JsonObject],
-        keys: list[JsonObject],
-        *,
-        chunk: int = CHUNK,
+        self, model: type[Resource[Any]], members: list[JsonObject], keys: list[JsonObject], *, chunk: int = CHUNK
     ) -> None:
         self._chunk = chunk
         self._model = model

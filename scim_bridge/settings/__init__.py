@@ -2,16 +2,7 @@
 
 from scim_bridge.settings.catalogue import effective, example
 from scim_bridge.settings.load import load, unservable
-from scim_bridge.settings.model import (
-    Database,
-    Delivery,
-    Log,
-    Mapping,
-    Notify,
-    Scim,
-    Server,
-    Settings,
-)
+from scim_bridge.settings.model import Database, Delivery, Log, Mapping, Notify, Scim, Server, Settings
 from scim_bridge.settings.sections import Auth, Ditio, Operations
 from scim_bridge.settings.types import DEFAULT_TENANT
 

@@ -244,9 +244,7 @@ class Mapping(Section):
     """How the fields of an employee are derived from what Entra sends."""
 
     phone_region: str = Field(
-        default="NO",
-        pattern="^[A-Z]{2}$",
-        json_schema_extra=allowed("write a country as two capitals, as NO"),
+        default="NO", pattern="^[A-Z]{2}$", json_schema_extra=allowed("write a country as two capitals, as NO")
     )
     """The country of phone numbers that are written without a country code."""
 

@@ -51,8 +51,7 @@ class Auth(Section):
     issuer and tenant decide."""
 
     entra_jwks_url: KeysUrl | None = Field(
-        default=None,
-        examples=["https://login.microsoftonline.com/3fa85f64-5717-4562-b3fc-2c963f66afa6/discovery/keys"],
+        default=None, examples=["https://login.microsoftonline.com/3fa85f64-5717-4562-b3fc-2c963f66afa6/discovery/keys"]
     )
     """The URL at which Entra publishes its keys. Not set: Microsoft's URL for the tenant."""
 
@@ -283,8 +282,7 @@ class Certificates(Section):
     one second after it was issued (Ditio has no way to remove one); `keep` leaves it as it is."""
 
     missing_expiry: MissingExpiry = Field(
-        default="refuse",
-        json_schema_extra=allowed("write refuse, or a day as 2099-12-31"),
+        default="refuse", json_schema_extra=allowed("write refuse, or a day as 2099-12-31")
     )
     """What happens to a certificate without an expiry date, which Ditio does not accept: `refuse`, or a day far ahead,
     such as 2099-12-31, that is sent instead."""

@@ -67,12 +67,7 @@ class AssignmentsApi:
     """Service principals, and who is assigned to the enterprise application."""
 
     def __init__(
-        self,
-        directory: Directory,
-        app: EnterpriseApp,
-        access: Access,
-        pages: Pages,
-        style: Callable[[], GraphStyle],
+        self, directory: Directory, app: EnterpriseApp, access: Access, pages: Pages, style: Callable[[], GraphStyle]
     ) -> None:
         self.further: list[Principal] = []
         """Further assignments, for example of a client, or of a group that was just deleted."""
