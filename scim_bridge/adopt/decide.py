@@ -1,6 +1,6 @@
 """An operator's decisions about disputed pairs: checked line by line, and followed only if every line fits."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -39,7 +39,8 @@ class Deciding:
         """
         misfits: list[Misfit] = []
         count = 0
-        for batch in _batches(iter(lines)):
+        rows = iter(lines)
+        while batch := list(islice(rows, BATCH)):
             with self.tenant.write() as s:
                 for line in batch:
                     misfit = line if isinstance(line, Misfit) else self._take(s, line)
@@ -164,8 +165,3 @@ def _name(s: Session, record: PersonRecord) -> str:
     user_id = record.person.user_id
     names = user_names(s, [user_id]) if user_id else {}
     return f'"{names[user_id]}"' if user_id in names else "another user"
-
-
-def _batches(lines: Iterator[Decision | Misfit]) -> Iterator[list[Decision | Misfit]]:
-    while batch := list(islice(lines, BATCH)):
-        yield batch

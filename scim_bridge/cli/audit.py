@@ -10,7 +10,6 @@ from scim_bridge.cli.output import Day, Format, format_option, print_rows, tenan
 from scim_bridge.operator.audit import exported
 from scim_bridge.operator.quirks import MEANINGS
 from scim_bridge.storage.database import audited
-from scim_bridge.storage.quirks import Counted
 
 
 @click.group()
@@ -87,13 +86,9 @@ def list_command(options: Options, tenant: str, format: Format) -> None:
     with options.database() as database, database.read(tenant) as s:
         found = s.quirks.list()
     print_rows(
-        [_quirk_row(each) for each in found],
+        # Another version of the bridge may have counted a kind that this one does not know.
+        [{**asdict(each), "meaning": MEANINGS.get(each.kind)} for each in found],
         COLUMNS,
         format,
         empty="nothing: so far the client has followed the standard",
     )
-
-
-def _quirk_row(found: Counted) -> dict[str, object]:
-    # Another version of the bridge may have counted a kind that this one does not know.
-    return {**asdict(found), "meaning": MEANINGS.get(found.kind)}

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -136,6 +137,11 @@ class Options:
             ) from exc
         finally:
             database.close()
+
+    def command(self, *words: str) -> list[str]:
+        """Return a command of the bridge with the same `--config`, for a process of its own."""
+        config = ["--config", str(self.config)] if self.config is not None else []
+        return [sys.executable, "-m", "scim_bridge", *config, *words]
 
     def write(self, tenant: str, work: Callable[[Session], T]) -> T:
         """Do some work in a writing transaction of a company. See `Database.transact`."""

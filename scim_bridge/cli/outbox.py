@@ -17,10 +17,11 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
+from scim_bridge.delivery.guard import person_named
 from scim_bridge.domain.audit import Action
 from scim_bridge.domain.outcome import SHOULD_BE_INACTIVE, State, explained, reason_of
 from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import BridgeError, NotFound
+from scim_bridge.errors import BridgeError
 from scim_bridge.operator import actions
 from scim_bridge.operator.commands import about_tenant, of_tenant
 from scim_bridge.operator.waiting import CHANGES, Guarded, Waiting, guarded, is_paused, status_of, waiting
@@ -76,14 +77,6 @@ person_option = click.option(
 )
 
 
-def person_named(s: Session, name: str) -> PersonId:
-    """Return the id of a person, by employee number or user name. :raises NotFound: there is none."""
-    record = s.people.find(name)
-    if record is None:
-        raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
-    return record.person.id
-
-
 _WORDS = {Action.released: "released", Action.dropped: "withdrawn"}
 _COMMANDS = {Action.released: "release", Action.dropped: "drop"}
 
@@ -132,7 +125,7 @@ def drop(options: Options, person: str | None, yes: bool, tenant: str) -> None:
 
 def _decide(options: Options, person: str | None, tenant: str, yes: bool, action: Action) -> None:
     with options.database() as database, database.read(tenant) as s:
-        held = guarded(s, None if person is None else [person_named(s, person)])
+        held = guarded(s, None if person is None else [person_named(s, person).person.id])
     if not held:
         click.echo("the guard holds nothing" + (f" for {person}" if person is not None else ""))
         return
@@ -188,7 +181,7 @@ def retry(options: Options, person: str | None, tenant: str) -> None:
     """
 
     def work(s: Session) -> actions.Done:
-        chosen = [person_named(s, person)] if person is not None else None
+        chosen = [person_named(s, person).person.id] if person is not None else None
         return actions.retry(s, author(options), chosen, paused_by_setting=options.of(tenant).delivery.paused)
 
     done = options.write(tenant, work)

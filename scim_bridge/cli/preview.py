@@ -171,7 +171,9 @@ class PreviewRun:
             dry_run = DryRun(
                 self.settings.ditio.api_url or NOWHERE, self.settings.ditio.identity_url or NOWHERE, self.reads
             )
-            parts = build(self._settings(), database=database, session_factory=dry_run.session)
+            parts = build(
+                self.settings.each(self._delivering_afterwards), database=database, session_factory=dry_run.session
+            )
             if known is not None:
                 with database.write(self.tenant) as s:
                     known.put_into(s.connection)
@@ -216,11 +218,8 @@ class PreviewRun:
             raise Refused(f"the bridge would answer {answer.status_code}: {document.get('detail')}")
         return UserId(document["id"])
 
-    def _settings(self) -> Settings:
-        """Return the settings with delivery by a worker only, which has no time limit."""
-        return self.settings.each(self._delivering_afterwards)
-
     def _delivering_afterwards(self, settings: Settings) -> Settings:
+        """Return the settings with delivery by a worker only, which has no time limit."""
         ditio, delivery = settings.ditio, settings.delivery
         if self.reads is None:
             unset = {"api_url": NOWHERE, "identity_url": NOWHERE, "client_id": "-", "client_secret": SecretStr("-")}

@@ -1,7 +1,6 @@
 """What a worker does beside deliveries: runs of `reconcile` by schedule or asked for, watching Entra, and notices."""
 
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -122,12 +121,6 @@ def _begun(tenant: Tenant, every_seconds: float) -> threading.Thread | None:
     return begun[0] if begun else None
 
 
-def watch(tenant: Tenant, every_seconds: float) -> None:
-    """Read the provisioning job of one company if that is due, and no other process does it."""
-    if (holder := _taken(tenant, every_seconds)) is not None:
-        _read(tenant, holder)
-
-
 def _taken(tenant: Tenant, every_seconds: float) -> str | None:
     holder = tenant.new_id()
     with tenant.write() as s:
@@ -187,9 +180,7 @@ _AS_CSV = ("--format", "csv")
 
 
 def _command(options: Options, tenant: str, does: list[str], *how: str) -> list[str]:
-    config = ["--config", str(options.config)] if options.config is not None else []
-    of_tenant = [] if tenant == DEFAULT_TENANT else ["--tenant", tenant]
-    return [sys.executable, "-m", "scim_bridge", *config, *does, *of_tenant, *how]
+    return options.command(*does, *([] if tenant == DEFAULT_TENANT else ["--tenant", tenant]), *how)
 
 
 ASKED_LOOKS_SECONDS = 1.0

@@ -160,7 +160,7 @@ def serve(options: Options, bind: Address | None, without_worker: bool) -> None:
         log_config=logs.standard_config(settings.log.level, settings.log.format),
         when_ready=when_ready,
     )
-    server.run_with(None if without_worker else DeliveryWorker(_worker_command(options)))
+    server.run_with(None if without_worker else DeliveryWorker(options.command("worker", "--parent", str(os.getpid()))))
 
 
 def tenant_urls(settings: Settings, base_url: str) -> str:
@@ -169,8 +169,3 @@ def tenant_urls(settings: Settings, base_url: str) -> str:
     if list(paths) == [DEFAULT_TENANT]:
         return f"Entra's Tenant URL is {base_url}/scim/v2"
     return "Entra's Tenant URLs are" + "".join(f"\n  {base_url}{path}/scim/v2" for path in paths.values())
-
-
-def _worker_command(options: Options) -> list[str]:
-    config = ["--config", str(options.config)] if options.config is not None else []
-    return [sys.executable, "-m", "scim_bridge", *config, "worker", "--parent", str(os.getpid())]

@@ -38,7 +38,7 @@ def set_hands_off(s: Session, name: str, hands_off: HandsOff) -> tuple[PersonId,
     :param name: An employee number or a user name.
     :raises NotFound: no user has that name.
     """
-    record = _locked(s, name)
+    record = person_named(s, name, lock=True)
     person_id, note, outbox = record.person.id, hands_off_note(hands_off), s.outbox
     s.hands_offs.set(person_id, hands_off)
     s.history.add(person_id, Entry("hands-off", "done", cause="operator"))
@@ -56,7 +56,7 @@ def clear_hands_off(s: Session, name: str) -> PersonId | None:
     :param name: An employee number or a user name.
     :raises NotFound: no user has that name.
     """
-    record = _locked(s, name)
+    record = person_named(s, name, lock=True)
     if record.person.hands_off is None:
         return None
     s.hands_offs.set(record.person.id, None)
@@ -65,10 +65,11 @@ def clear_hands_off(s: Session, name: str) -> PersonId | None:
     return record.person.id
 
 
-def _locked(s: Session, name: str) -> PersonRecord:
-    people = s.people
-    found = people.find(name)
-    record = people.get(found.person.id, lock=True) if found is not None else None
+def person_named(s: Session, name: str, *, lock: bool = False) -> PersonRecord:
+    """Return a person as an operator names them; see `People.find`. :raises NotFound: there is none."""
+    record = s.people.find(name)
+    if lock and record is not None:
+        record = s.people.get(record.person.id, lock=True)
     if record is None:
         raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
     return record

@@ -49,14 +49,6 @@ _DOCUMENTED: Mapping[OperationName, tuple[str, str]] = {
 }
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex
-
-
 class DitioClient:
     """Employees in one company; safe to share between threads, made after the process has forked."""
 
@@ -68,8 +60,8 @@ class DitioClient:
         session_factory: Callable[[], requests.Session] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        now: Callable[[], datetime] = _now,
-        new_id: Callable[[], str] = _new_id,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         """Prepare the client; nothing is sent yet.
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from io import BytesIO
 from math import inf
 from urllib.parse import quote, urlsplit
 
@@ -41,14 +42,6 @@ AT_A_TIME = 2
 """Calls at a time: one for a read, and one beside it for a command."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _new_id() -> str:
-    return str(uuid.uuid4())
-
-
 @dataclass(slots=True)
 class Page:
     """One page of a list."""
@@ -74,8 +67,8 @@ class GraphClient:
         session_factory: Callable[[], requests.Session] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        now: Callable[[], datetime] = _now,
-        new_id: Callable[[], str] = _new_id,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         patience_seconds: float = THROTTLED_SECONDS,
     ) -> None:
         """Prepare the client; nothing is sent yet.
@@ -301,7 +294,7 @@ class GraphClient:
         received = self._send(path, what, headers)
         if not received.ok:
             raise error_of(received, what, permission)
-        reader = PageReader(_Bytes(received.body), ("value",))
+        reader = PageReader(BytesIO(received.body), ("value",))
         try:
             rows = list(reader.rows())
         except ValueError as exc:
@@ -382,19 +375,6 @@ class GraphClient:
     @property
     def _principal(self) -> str:
         return f"/servicePrincipals/{_in_path(self.config.service_principal_id)}"
-
-
-class _Bytes:
-    """Bytes that are read in pieces."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body, self._at = body, 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, none at the end."""
-        end = len(self._body) if size < 0 else self._at + size
-        piece, self._at = self._body[self._at : end], end
-        return piece
 
 
 def _as_entra(exc: DeliveryError) -> EntraError:

@@ -129,7 +129,8 @@ def _signed(certificate: Certificate, config: GraphConfig, now: datetime) -> str
     from joserfc.jwk import RSAKey
 
     print_, _ = certificate_of(certificate)
-    key_setting = "ENTRA__PRIVATE_KEY_FILE" if _has_key_file(certificate) else "ENTRA__CERTIFICATE_FILE"
+    is_one_file = certificate.private_key_file == certificate.certificate_file
+    key_setting = "ENTRA__CERTIFICATE_FILE" if is_one_file else "ENTRA__PRIVATE_KEY_FILE"
     try:
         key = RSAKey.import_key(_key_of(_text(certificate.private_key_file, key_setting)))
     except (ValueError, TypeError, JoseError) as exc:
@@ -146,10 +147,6 @@ def _signed(certificate: Certificate, config: GraphConfig, now: datetime) -> str
     }
     header = {"alg": "PS256", "typ": "JWT", "x5t#S256": print_}
     return jwt.encode(header, claims, key, algorithms=["PS256"])
-
-
-def _has_key_file(certificate: Certificate) -> bool:
-    return certificate.private_key_file != certificate.certificate_file
 
 
 def _key_of(text: str) -> str:

@@ -7,9 +7,9 @@ from itertools import groupby
 
 from scim_bridge.domain.drift import Drift, Kind
 from scim_bridge.domain.person import PersonId
+from scim_bridge.operator.commands import of_tenant
 from scim_bridge.reconcile.report import IN_SYNC, Report, find_plan, who
 from scim_bridge.scim.reading import name_of
-from scim_bridge.settings import DEFAULT_TENANT
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.runs import RECONCILE, Run
 
@@ -19,8 +19,7 @@ ROWS = 200
 
 def apply_command(plan: str, tenant: str, *, force: bool = False) -> str:
     """Return the command that repairs a plan. :param force: Although a guard stopped it."""
-    of_tenant = "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
-    return f"scim-bridge reconcile --apply --plan {plan}{' --force' if force else ''}{of_tenant}"
+    return f"scim-bridge reconcile --apply --plan {plan}{' --force' if force else ''}{of_tenant(tenant)}"
 
 
 def report_of(s: Session, plan: str) -> Report:

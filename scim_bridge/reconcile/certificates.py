@@ -180,8 +180,8 @@ class CertificateApplying:
 
         :param progress: Called with the number of rows done.
         """
-        done = 0
-        for some in _batches(iter(items)):
+        done, rows = 0, iter(items)
+        while some := list(islice(rows, BATCH)):
             self._apply(plan_id, {_key_of(item): item for item in some})
             done += len(some)
             progress(done)
@@ -242,8 +242,3 @@ def _key_of(item: Drift) -> Key:
     if item.person_id is not None:
         return Holder.of_person(item.person_id), kind
     return Holder.of_number(EmployeeNumber(item.employee_number or "")), kind
-
-
-def _batches(items: Iterator[Drift]) -> Iterator[list[Drift]]:
-    while batch := list(islice(items, BATCH)):
-        yield batch

@@ -315,15 +315,11 @@ def believed_of(s: Session, tenant: Tenant, terms: Terms, reading: EntraReading,
     )
 
 
-def _no_rows() -> Iterator[list[Drift]]:
-    return iter(())
-
-
 @dataclass(frozen=True, slots=True)
 class EntraSide:
     """What one run found of Entra; nothing where Entra is not read."""
 
-    rows: Callable[[], Iterator[list[Drift]]] = _no_rows
+    rows: Callable[[], Iterator[list[Drift]]] = lambda: iter(())
     stops: tuple[str, ...] = ()
     """Why it is not believed, or is too much, each with figure and limit."""
 

@@ -18,7 +18,7 @@ from scim_bridge.plan.limits import settled_occasions
 from scim_bridge.plan.steps import AlreadyDone
 from scim_bridge.storage.candidates import Candidate
 from scim_bridge.storage.database import Session
-from scim_bridge.storage.guard import Guard, GuardDecision, held_or_dropped
+from scim_bridge.storage.guard import Guard, held_or_dropped
 from scim_bridge.storage.history import Entry
 from scim_bridge.storage.people import PersonRecord
 from scim_bridge.storage.snapshot import Snapshot
@@ -127,12 +127,9 @@ def _notes_by_change(guard: Guard, person: Person, kept: Mapping[GuardedChange, 
     for kind, verdict in kept.items():
         requested_at = person.occasions.of(kind)
         decided = guard.decided(kind, person.id, requested_at) if requested_at is not None else None
-        notes[kind] = printable(_why(decided)) if verdict is Verdict.held else KEPT
+        why = (decided.why if decided is not None else None) or ""
+        notes[kind] = printable(why) if verdict is Verdict.held else KEPT
     return notes
-
-
-def _why(decided: GuardDecision | None) -> str:
-    return (decided.why if decided is not None else None) or ""
 
 
 def _notes(record: PersonRecord) -> list[str]:

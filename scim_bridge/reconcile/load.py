@@ -33,8 +33,8 @@ class RosterLoading:
         :raises DeliveryError: the roster can't be read as a whole.
         :raises BridgeError: the roster mixes companies.
         """
-        come = 0
-        for batch in _batches(iter(employees)):
+        come, rows = 0, iter(employees)
+        while batch := list(islice(rows, BATCH)):
             self._store(batch)
             come += len(batch)
             progress(come)
@@ -90,11 +90,6 @@ def _rank(found: ActualEmployee, today: date) -> tuple[bool, date, bool]:
     running = running_employment(found.employments or (), today)
     starts = [each.start for each in found.employments or () if each.start is not None]
     return running is not None, max(starts, default=date.min), found.disabled is False
-
-
-def _batches(employees: Iterator[ActualEmployee]) -> Iterator[list[ActualEmployee]]:
-    while batch := list(islice(employees, BATCH)):
-        yield batch
 
 
 def employees_about(tenant: Tenant, person_id: PersonId) -> Iterator[ActualEmployee]:

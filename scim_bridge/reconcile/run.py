@@ -1,15 +1,17 @@
 """One run of `reconcile`: load, compare, guard, apply; and runs in processes of their own, by schedule or asked for."""
 
+import subprocess
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from scim_bridge.delivery.guard import person_named
 from scim_bridge.domain.audit import BY_SCHEDULE
 from scim_bridge.domain.drift import REPAIRED_ON_REVIEW, Drift
 from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.person import PersonId
-from scim_bridge.errors import EntraError, NotFound, SettingsError, WrongUsage
+from scim_bridge.errors import EntraError, SettingsError, WrongUsage
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded, roster_doubt
@@ -184,10 +186,7 @@ class Reconciliation:
 
     def _person(self, name: str) -> PersonId:
         with self.tenant.read() as s:
-            record = s.people.find(name)
-        if record is None:
-            raise NotFound(f"no user has the employee number or user name {name!r}: check the spelling")
-        return record.person.id
+            return person_named(s, name).person.id
 
     def _finish(self, run_id: str, exit: int) -> None:
         with self.tenant.write() as s:
@@ -205,14 +204,8 @@ ENDED_WELL = (IN_SYNC, DRIFT, STOPPED)
 """Exit codes of runs that compared, and stored their own end."""
 
 
-class Process(Protocol):
-    """A run in a process of its own."""
-
-    def poll(self) -> int | None:
-        """Return its exit code, or None while it runs."""
-
-    def terminate(self) -> None:
-        """Ask it to stop."""
+Process = subprocess.Popen[bytes]
+"""A run in a process of its own."""
 
 
 @dataclass(slots=True)

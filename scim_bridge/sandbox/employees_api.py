@@ -109,8 +109,7 @@ class EmployeesApi:
             ("PATCH", f"{EMPLOYEES}{_ONE}/update-employment", self._update_employment),
             ("PATCH", f"{EMPLOYEES}{_ONE}/end-employment", self._end_employment),
             ("GET", f"{USERS}/by-employee-number{_ONE}", self._v4_user),
-            ("PATCH", f"{USERS}/disable/<segment:profile_id>", self._v4_disable),
-            ("PATCH", f"{USERS}/enable/<segment:profile_id>", self._v4_enable),
+            ("PATCH", f"{USERS}/<any(disable, enable):what>/<segment:profile_id>", self._v4_set_disabled),
         ]
         for method, rule, view in rules:
             app.add_url_rule(base_path + rule, view.__name__, view, methods=[method])
@@ -187,15 +186,9 @@ class EmployeesApi:
         with self._company.lock:
             return jsonify(v4_document(self._company.reach(number), self._style()))
 
-    def _v4_disable(self, profile_id: str) -> Response:
-        return self._v4_set_disabled(profile_id, True)
-
-    def _v4_enable(self, profile_id: str) -> Response:
-        return self._v4_set_disabled(profile_id, False)
-
-    def _v4_set_disabled(self, profile_id: str, disabled: bool) -> Response:
+    def _v4_set_disabled(self, what: str, profile_id: str) -> Response:
         with self._company.lock:
-            self._company.set_disabled(self._company.by_id(profile_id).employee_number, disabled)
+            self._company.set_disabled(self._company.by_id(profile_id).employee_number, what == "disable")
         return Response(status=204 if self._style().answers == "204" else 200)
 
     def _documents(self, wanted: Callable[[SandboxEmployee], bool]) -> list[dict[str, object]]:

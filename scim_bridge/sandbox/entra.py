@@ -164,7 +164,7 @@ class SandboxEntra:
         try:
             if self.in_scope(user):
                 return self._match(user, scim_calls.dialect("default"), on_demand=True)
-            return self._user(user, scim_calls.dialect("default")) or _nothing(user)
+            return self._user(user, scim_calls.dialect("default")) or Step(user.object_id, "none", "", "", 200)
         except Quarantined as exc:
             return exc.step
 
@@ -380,10 +380,6 @@ def _action(known: JsonObject, changed: JsonObject) -> str:
             return "restore"
         case _:
             return "update"
-
-
-def _nothing(user: EntraUser) -> Step:
-    return Step(user.object_id, "none", "", "", 200)
 
 
 def _staged(object_id: str) -> Step:

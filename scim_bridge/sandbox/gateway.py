@@ -115,16 +115,15 @@ class Faults:
             now = self._now()
             self._planned = [each for each in self._planned if each.ends_at is None or now < each.ends_at]
             for each in self._planned:
-                if each.fault.names(method, path, query) and self._strikes(each.fault):
+                fault = each.fault
+                is_named = fault.names(method, path, query)
+                if is_named and (fault.probability >= 1.0 or self._random.random() < fault.probability):
                     self._count(each)
-                    return each.fault
+                    return fault
             return None
 
     def _end_of(self, fault: Fault) -> datetime | None:
         return None if fault.lasts_seconds is None else self._now() + timedelta(seconds=fault.lasts_seconds)
-
-    def _strikes(self, fault: Fault) -> bool:
-        return fault.probability >= 1.0 or self._random.random() < fault.probability
 
     def _count(self, planned: _Planned) -> None:
         if planned.left is None:

@@ -127,7 +127,8 @@ class Style:
     @property
     def name(self) -> str:
         """Return what differs from the default style, short enough for a test's id."""
-        names = [each.name for each in fields(self) if _differs(self, each.name)]
+        usual = Style()
+        names = [each.name for each in fields(self) if getattr(self, each.name) != getattr(usual, each.name)]
         return "-".join(_shown(self, name) for name in names) or "default"
 
 
@@ -143,10 +144,6 @@ def documented_styles() -> list[Style]:
         Style(envelope="data", answers="empty-200", errors="problem", already="refuse"),
         Style(envelope="items", answers="200-body", errors="text", ending_disables=True, omit_empty=True),
     ]
-
-
-def _differs(style: Style, name: str) -> bool:
-    return bool(getattr(style, name) != getattr(Style(), name))
 
 
 def _shown(style: Style, name: str) -> str:

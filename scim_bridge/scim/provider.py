@@ -201,7 +201,11 @@ def build_provider(
     :param slots: The attributes of the Ditio extension that carry certificates, and their descriptions.
     :param certificates_end: Whether a certificate without an end is refused.
     """
-    user, group, certificate = _user_model(), _group_model(), certificate_model(requires_end=certificates_end)
+    user, group, certificate = (
+        _user_model(),
+        Resource.from_schema(Group.to_schema()),
+        certificate_model(requires_end=certificates_end),
+    )
     extensions = (_enterprise_model(), ditio_extension(dict(slots)))
     composed: Any = user.__class_getitem__(extensions[0] | extensions[1])
     return ScimProvider(
@@ -221,10 +225,6 @@ def _user_model() -> type[Resource[Any]]:
     schema = User.to_schema()
     schema.attributes = [each for each in schema.attributes or [] if each.name != "password"]
     return as_sent(schema)
-
-
-def _group_model() -> type[Resource[Any]]:
-    return Resource.from_schema(Group.to_schema())
 
 
 def _enterprise_model() -> type[Extension]:

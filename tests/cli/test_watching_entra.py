@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scim_bridge.cli import schedules
-from scim_bridge.cli.schedules import watch, watch_all
+from scim_bridge.cli.schedules import watch_all
 from scim_bridge.domain.entra import Job
 from scim_bridge.errors import EntraError
 from scim_bridge.sandbox.gateway import Fault
@@ -51,6 +51,12 @@ def figures(world: World) -> dict[tuple[str, ...], float]:
         for sample in family.samples
         if "entra" in sample.name
     }
+
+
+def watch(tenant: Tenant, every_seconds: float) -> None:
+    """Look once, and wait for the read that this begins, if it is due."""
+    for reading in watch_all({tenant.name: (tenant, every_seconds)}, {}).values():
+        reading.join()
 
 
 def test_without_a_read_there_are_no_figures(world: World):

@@ -83,7 +83,8 @@ class GraphClient:
     def trusts(self, certificate: bytes) -> None:
         """Register a certificate, in PEM."""
         read = x509.load_pem_x509_certificate(certificate)
-        thumbprint = _unpadded(hashlib.sha256(read.public_bytes(Encoding.DER)).digest())
+        digest = hashlib.sha256(read.public_bytes(Encoding.DER)).digest()
+        thumbprint = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         public = read.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         self.certificates[thumbprint] = RSAKey.import_key(public)
 
@@ -303,7 +304,3 @@ def _bad(error: str, description: str) -> Response:
     answer = jsonify(error=error, error_description=description)
     answer.status_code = 400
     return answer
-
-
-def _unpadded(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

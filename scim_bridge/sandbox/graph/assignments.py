@@ -306,12 +306,10 @@ class GroupsApi:
             raise bad_request("The cast needs $count=true.", "Request_UnsupportedQuery")
 
     def _direct(self, group: EntraGroup) -> list[str]:
-        if self._is_hidden(group) and self._style().hidden_members == "empty":
+        is_hidden = group.visibility == "HiddenMembership" and not self._access.has("Member.Read.Hidden")
+        if is_hidden and self._style().hidden_members == "empty":
             return []
         return [*group.members, *group.devices]
-
-    def _is_hidden(self, group: EntraGroup) -> bool:
-        return group.visibility == "HiddenMembership" and not self._access.has("Member.Read.Hidden")
 
     def _below(self, key: str, seen: set[str]) -> list[str]:
         group = self._directory.groups.get(key)
