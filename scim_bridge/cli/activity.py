@@ -17,7 +17,7 @@ from scim_bridge.cli.output import (
     print_rows,
     tenant_option,
 )
-from scim_bridge.operator.activity import Kind, activity
+from scim_bridge.operator.history import Kind, activity
 from scim_bridge.tenant import build_rules
 
 COLUMNS = {
