@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scim_bridge.cli.context import Options
-from scim_bridge.cli.schedules import asked_command
+from scim_bridge.cli.worker import asked_command
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.asked import FIND, LINK, AskedRun

@@ -12,7 +12,7 @@ import sqlalchemy
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import csv_cell
-from scim_bridge.cli.schedules import asked_command, reconcile_command
+from scim_bridge.cli.worker import asked_command, reconcile_command
 from scim_bridge.ditio import roster
 from scim_bridge.domain.employee import Days, EmployeeNumber, Field
 from scim_bridge.domain.person import Person, PersonId

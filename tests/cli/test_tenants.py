@@ -13,8 +13,8 @@ import pytest
 from scim_bridge import cli
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.main import COMMANDS, main
-from scim_bridge.cli.schedules import look_at, reconcile_command
 from scim_bridge.cli.serve import tenant_urls
+from scim_bridge.cli.worker import look_at, reconcile_command
 from scim_bridge.operator.commands import about_tenant
 from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.sandbox.ditio import SandboxDitio

@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scim_bridge.cli import schedules
-from scim_bridge.cli.schedules import watch_all
+from scim_bridge.cli import worker
+from scim_bridge.cli.worker import watch_all
 from scim_bridge.domain.entra import Job
 from scim_bridge.errors import EntraError
 from scim_bridge.sandbox.gateway import Fault
@@ -172,7 +172,7 @@ def test_a_slow_graph_delays_no_other_company(world: World, graph: GraphWorld, t
 
 
 def test_no_more_than_a_few_companies_are_read_at_a_time(tenant: Tenant, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(schedules, "MOST_READS", 2)
+    monkeypatch.setattr(worker, "MOST_READS", 2)
     endless = Endless()
     names = ("a", "b", "c")
     watched = {name: (replace(tenant, name=name, entra=cast(Entra, endless)), 900.0) for name in names}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from scim_bridge.cli.schedules import look_at
+from scim_bridge.cli.worker import look_at
 from scim_bridge.reconcile.run import Scheduler
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.runs import Run
