@@ -17,7 +17,7 @@ from openpyxl import Workbook
 
 from scim_bridge.certificates import workbook
 from scim_bridge.certificates.files import opened
-from scim_bridge.cli.csv_files import decisions_in
+from scim_bridge.cli.adopt import decisions_in
 from scim_bridge.cli.output import csv_lines
 from scim_bridge.domain.certificate import Part
 from scim_bridge.domain.drift import Decision, Misfit
