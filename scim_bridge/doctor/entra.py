@@ -137,9 +137,7 @@ def _of_job(client: GraphDirectory, settings: Settings) -> Iterator[Finding]:
     address, base_url = secrets.get("baseaddress"), settings.server.base_url
     if address and base_url and not _is_ours(address, base_url):
         cure = "correct the Tenant URL in Entra, or SERVER__BASE_URL"
-        yield hint(
-            "Entra job", f"it provisions to {address.partition('?')[0]}, and SERVER__BASE_URL is {base_url}", cure
-        )
+        yield hint("Entra job", f"it provisions to {_without_query(address)}, and SERVER__BASE_URL is {base_url}", cure)
     if secrets.get("skipoutofscopedeletions", "").casefold() == "true":
         cure = "set SkipOutOfScopeDeletions to False in Entra, unless intended"
         yield hint("Entra job", "users who are unassigned are not disabled (SkipOutOfScopeDeletions)", cure)
@@ -182,6 +180,10 @@ def _told(job: Job) -> Finding:
 def _is_ours(address: str, base_url: str) -> bool:
     theirs, ours = urlsplit(address), urlsplit(base_url)
     return (theirs.scheme, theirs.netloc.lower()) == (ours.scheme, ours.netloc.lower())
+
+
+def _without_query(address: str) -> str:
+    return address.partition("?")[0]
 
 
 def _failed(check: str, error: EntraError, client: GraphDirectory) -> Finding:
