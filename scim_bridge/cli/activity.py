@@ -8,13 +8,14 @@ import click
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import (
-    Since,
     csv_lines,
     excel_option,
+    formats_option,
     json_value,
     moment_of,
     only_with_csv,
     print_rows,
+    since_option,
     tenant_option,
 )
 from scim_bridge.operator.history import Kind, activity
@@ -32,25 +33,12 @@ COLUMNS = {
 
 
 @click.command("activity")
-@click.option(
-    "--since",
-    metavar="AGO|DAY",
-    type=Since(),
-    default="24h",
-    show_default=True,
-    help="From this time on: 30m, 2h, 7d or 2w ago, or a day in the company's time zone.",
-)
+@since_option("24h")
 @click.option(
     "--kind", "kinds", metavar="KIND", type=click.Choice(list(Kind)), multiple=True, help="Only this; repeatable."
 )
 @tenant_option
-@click.option(
-    "--format",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="Print a table for people, JSON for machines, or CSV for a spreadsheet.",
-)
+@formats_option("table", "json", "csv", help="Print a table for people, JSON for machines, or CSV for a spreadsheet.")
 @excel_option
 @click.pass_obj
 def activity_command(

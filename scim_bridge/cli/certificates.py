@@ -22,6 +22,7 @@ from scim_bridge.cli.output import (
     csv_lines,
     excel_option,
     format_option,
+    formats_option,
     only_with_csv,
     print_json,
     print_paragraph,
@@ -205,13 +206,7 @@ def withdraw(options: Options, number: str, type: str, tenant: str) -> None:
     "--required", metavar="TYPE", multiple=True, help="A certificate type that every person at work needs on that day."
 )
 @click.argument("more", metavar="[TYPE]...", nargs=-1)
-@click.option(
-    "--format",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="A table for people, JSON for machines, CSV for a spreadsheet.",
-)
+@formats_option("table", "json", "csv", help="A table for people, JSON for machines, CSV for a spreadsheet.")
 @excel_option
 @tenant_option
 @click.pass_obj

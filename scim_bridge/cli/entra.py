@@ -10,15 +10,15 @@ from scim_bridge import logs
 from scim_bridge.certificates.reading import slots_from
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.output import (
-    Command,
     Format,
-    Since,
     format_option,
+    formats_option,
     instant,
     moment_of,
     print_json,
     print_paragraph,
     print_rows,
+    since_option,
     tenant_option,
 )
 from scim_bridge.domain.entra import JobState
@@ -47,15 +47,7 @@ LOG_COLUMNS = {
 }
 
 
-def text_format_option(command: Command) -> Command:
-    """Add `--format text|json`, which reaches the command as `format`."""
-    return click.option(
-        "--format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="Print text for people, or JSON for machines.",
-    )(command)
+text_format_option = formats_option("text", "json", help="Print text for people, or JSON for machines.")
 
 
 @click.group()
@@ -117,14 +109,7 @@ def _reading(options: Options, tenant: str, database: Database) -> Tenant:
 
 @entra.command("log")
 @click.argument("person", metavar="PERSON")
-@click.option(
-    "--since",
-    metavar="AGO|DAY",
-    type=Since(),
-    default="7d",
-    show_default=True,
-    help="From this time on: 30m, 2h, 7d or 2w ago, or a day in the company's time zone.",
-)
+@since_option("7d")
 @format_option
 @tenant_option
 @click.pass_obj

@@ -172,13 +172,12 @@ def only_with_csv(excel: bool, *, is_csv: bool) -> None:
 
 def format_option(command: Command) -> Command:
     """Add `--format table|json`, which reaches the command as `format`."""
-    return click.option(
-        "--format",
-        type=click.Choice(["table", "json"]),
-        default="table",
-        show_default=True,
-        help="Print a table for people, or JSON for machines.",
-    )(command)
+    return formats_option("table", "json", help="Print a table for people, or JSON for machines.")(command)
+
+
+def formats_option(*formats: str, help: str) -> Callable[[Command], Command]:
+    """Add `--format` with these formats, the first one by default; it reaches the command as `format`."""
+    return click.option("--format", type=click.Choice(formats), default=formats[0], show_default=True, help=help)
 
 
 class Day(click.DateTime):
@@ -334,6 +333,12 @@ def bars() -> Iterator[Told]:
 
 _AGO = re.compile(r"(\d{1,4})\s*([mhdw])", re.IGNORECASE)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def since_option(default: str) -> Callable[[Command], Command]:
+    """Add `--since`, which reaches the command as `since`; see `moment_of`."""
+    words = "From this time on: 30m, 2h, 7d or 2w ago, or a day in the company's time zone."
+    return click.option("--since", metavar="AGO|DAY", type=Since(), default=default, show_default=True, help=words)
 
 
 class Since(click.ParamType[timedelta | datetime]):

@@ -17,6 +17,7 @@ from scim_bridge.cli.output import (
     bars,
     excel_option,
     format_option,
+    formats_option,
     known_tenant,
     only_with_csv,
     print_rows,
@@ -67,13 +68,8 @@ class Reconcile(click.Group):
 
 def report_options(command: Command) -> Command:
     """Add `--format` and `--output` of a report."""
-    format = click.option(
-        "--format",
-        type=click.Choice(["text", "json", "html", "csv"]),
-        default="text",
-        show_default=True,
-        help="Print text for people, JSON or CSV for machines, or HTML to send by mail.",
-    )
+    words = "Print text for people, JSON or CSV for machines, or HTML to send by mail."
+    format = formats_option("text", "json", "html", "csv", help=words)
     output = click.option(
         "--output",
         metavar="F",
@@ -170,7 +166,7 @@ def reconcile(
             report = reconciliation.run(request, progress)
             span.note(scim_bridge__exit=report.exit)
         printed = Printed(reconciliation.items, report, tenant)
-        coloured = is_coloured(None if output is None else "file")
+        coloured = is_coloured(output)
         _write(printed.pieces(format, coloured=coloured, excel=excel), output)
     for note in report.notes:
         click.echo(f"Entra: {note}", err=True)
@@ -204,7 +200,7 @@ def show(options: Options, plan: str, format: ReportFormat, excel: bool, output:
 
         with database.read(tenant) as s:
             report = report_of(s, plan)
-        printed, coloured = Printed(items, report, tenant), is_coloured(None if output is None else "file")
+        printed, coloured = Printed(items, report, tenant), is_coloured(output)
         _write(printed.pieces(format, coloured=coloured, excel=excel), output)
     if report.stopped is not None:
         _tell_stopped(report, tenant)

@@ -181,8 +181,8 @@ def _styled(text: str, line: Line) -> str:
     return click.style(text, bold=True) if line.mark is None else click.style(text, fg=_COLOURS.get(line.mark))
 
 
-def is_coloured(output: str | None) -> bool:
-    """Return whether the output is a terminal."""
+def is_coloured(output: object) -> bool:
+    """Return whether the output is a terminal. :param output: The file that is written; None for standard output."""
     return output is None and sys.stdout.isatty()
 
 
