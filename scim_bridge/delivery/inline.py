@@ -45,7 +45,6 @@ class InlinePlaces:
             return True
 
     def give_back(self, tenant: str) -> None:
-        """Give a slot back."""
         with self._lock:
             self._taken[tenant] -= 1
             self._free += 1

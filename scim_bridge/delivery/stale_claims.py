@@ -28,7 +28,6 @@ class Holder:
 
     @property
     def person(self) -> Person:
-        """The person of the record."""
         return self.record.person
 
 

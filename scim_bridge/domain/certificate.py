@@ -50,7 +50,6 @@ class Holder:
 
     @classmethod
     def of_person(cls, person_id: PersonId) -> "Holder":
-        """Return the holder for a person."""
         return cls(HolderKind.person, person_id)
 
     @classmethod

@@ -131,7 +131,6 @@ def call_for(operation: Operation, number: EmployeeNumber) -> Call:
 
 
 def name_of(operation: Operation) -> OperationName:
-    """Return the name of an operation."""
     return _name_and_body(operation)[0]
 
 

@@ -68,7 +68,6 @@ class RequestedAt:
                 return replace(self, employee_number=said_at)
 
     def of(self, kind: GuardedChange) -> datetime | None:
-        """Return the time of one kind."""
         match kind:
             case GuardedChange.ending:
                 return self.ending

@@ -107,7 +107,6 @@ def span_of(value: object) -> timedelta | None:
 
 
 def job_of(document: JsonObject) -> Job:
-    """Return a job."""
     status, schedule = object_in(document, "status"), object_in(document, "schedule")
     success = status.get("lastSuccessfulExecution")
     return Job(

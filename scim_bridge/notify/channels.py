@@ -217,7 +217,6 @@ class Mail:
 
     @property
     def place(self) -> str:
-        """The server."""
         return f"{self.host}:{self.port or PORTS[self.tls]} ({self.tls})"
 
     def send(self, message: Message) -> str:
@@ -272,7 +271,6 @@ class _InTime(smtplib.SMTP):
             raise
 
     def close(self) -> None:
-        """Close the connection."""
         self._over.cancel()
         super().close()
 

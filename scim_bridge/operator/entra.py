@@ -80,7 +80,6 @@ class JobView:
         return self.job.state(self.now)
 
     def document(self) -> JsonObject:
-        """Return it as JSON."""
         job, quarantine = self.job, self.job.quarantine
         return {
             "state": self.state,
@@ -182,7 +181,6 @@ class Traced:
     answer: str | None = None
 
     def document(self) -> JsonObject:
-        """Return it as JSON."""
         entry = self.entry
         return {
             "at": entry.at,
@@ -293,7 +291,6 @@ class EntraView:
     """When the assignments were read; None before they were."""
 
     def document(self) -> JsonObject:
-        """Return it as JSON."""
         return {
             "object_id": self.object_id,
             "exists": self.exists,

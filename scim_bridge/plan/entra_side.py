@@ -279,7 +279,6 @@ class Tally:
     differing: dict[str, int] = field(default_factory=dict)
 
     def count(self, difference: Difference) -> None:
-        """Count a difference."""
         self.leaving += difference.kind is Kind.left_without_notice
         by_kind = {Kind.cleared_in_entra: self.cleared, Kind.differs_from_entra: self.differing}
         if (counted := by_kind.get(difference.kind)) is not None:

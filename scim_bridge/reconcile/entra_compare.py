@@ -300,7 +300,6 @@ def telling(sides: Sides, terms: Terms) -> Mapping[str, str | None]:
 
 
 def believed_of(s: Session, tenant: Tenant, terms: Terms, reading: EntraReading, reader: EntraRead) -> Believed:
-    """Return what is believed of a read."""
     present = s.entra.present(terms.attributes)
     return Believed(
         compared=terms.compared,

@@ -153,7 +153,6 @@ def lines(items: Iterable[Drift], outcomes: Mapping[int, str | None] | None = No
 
 
 def mark_of(row: Drift) -> str:
-    """Return the mark of a row."""
     return "·" if row.listed is not None else MARKS.get(row.kind, "!")
 
 

@@ -28,7 +28,6 @@ class CallsAdmin:
         self._calls = calls
 
     def register(self, app: Flask) -> None:
-        """Add the routes."""
         for method, rule, view in [
             ("GET", "requests", self._requests),
             ("DELETE", "requests", self._forget_requests),
@@ -65,7 +64,6 @@ class EntraAdmin:
         self._lock = threading.Lock()
 
     def register(self, app: Flask) -> None:
-        """Add the routes."""
         views: list[tuple[str, str, Callable[..., Response]]] = [
             ("GET", "users", self._users),
             ("PATCH", "users/<segment:key>", self._change),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import random as randomness
 import threading
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_plus
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, make_response, request
 
 from scim_bridge.sandbox import documents
 from scim_bridge.sandbox.company import Company, Refused, SandboxEmployee
@@ -33,7 +32,6 @@ class CertificatesApi:
         self._style = style
 
     def register(self, app: Flask, base_path: str) -> None:
-        """Add the route below `base_path`."""
         app.add_url_rule(base_path + CERTIFICATES, "certificates", self._upsert, methods=["POST"])
 
     def _upsert(self) -> Response:
@@ -179,8 +177,7 @@ class Identity:
 
 
 def _error(code: str, status: int) -> Response:
-    answer = jsonify(error=code)
-    answer.status_code = status
+    answer = make_response(jsonify(error=code), status)
     if status == 401:
         answer.headers["WWW-Authenticate"] = "Basic"
     return answer
@@ -197,14 +194,13 @@ class ReportingApi:
         self._style = style
 
     def register(self, app: Flask) -> None:
-        """Add the route."""
         app.add_url_rule(REPORTING, "reporting", self._users, methods=["GET"])
 
     def _users(self) -> Response:
         try:
             limit = int(request.args.get("ChunkLimit", "2500"))
             since = _since(request.args.get("ModifiedSince"))
-            offset = _offset(request.args.get("ContinuationToken"))
+            offset = documents.offset_of(request.args.get("ContinuationToken"))
         except ValueError as exc:
             return _bad(str(exc))
         if not 1 <= limit <= 10_000:
@@ -246,7 +242,7 @@ class ReportingApi:
 def _page(rows: list[dict[str, object]], offset: int, limit: int) -> dict[str, object]:
     page: dict[str, object] = {"data": rows[offset : offset + limit], "links": {}}
     if offset + limit < len(rows):
-        token = base64.urlsafe_b64encode(str(offset + limit).encode()).decode()
+        token = documents.token_of(offset + limit)
         page["links"] = {"next": f"/v1/user?ChunkLimit={limit}&ContinuationToken={token}"}
         page["continuationToken"] = token
     return page
@@ -256,15 +252,9 @@ def _since(text: str | None) -> datetime | None:
     return _aware(datetime.fromisoformat(text)) if text else None
 
 
-def _offset(token: str | None) -> int:
-    return int(base64.urlsafe_b64decode(token.encode())) if token else 0
-
-
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _bad(message: str) -> Response:
-    answer = jsonify(error="ArgumentInvalid", message=message)
-    answer.status_code = 400
-    return answer
+    return make_response(jsonify(error="ArgumentInvalid", message=message), 400)

@@ -69,7 +69,6 @@ class SandboxEmployee:
 
     @property
     def name(self) -> str:
-        """First and last name."""
         return f"{self.first_name} {self.last_name}"
 
 
@@ -136,7 +135,6 @@ class Company:
         self._last_id = 0
 
     def today(self) -> date:
-        """Return the company's date."""
         return self._now().date()
 
     def reach(self, number: str) -> SandboxEmployee:

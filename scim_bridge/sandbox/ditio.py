@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
 
 from scim_bridge.sandbox import documents
@@ -36,7 +36,6 @@ class AdminApi:
         self._company = company
 
     def register(self, app: Flask) -> None:
-        """Add the routes."""
         for method, view in (("GET", self._employees), ("POST", self._plant)):
             app.add_url_rule(f"{ADMIN}employees", f"admin{view.__name__}", view, methods=[method])
 
@@ -47,9 +46,7 @@ class AdminApi:
     def _plant(self) -> Response:
         employee = planted(documents.body_of(request.get_json(force=True, silent=True)))
         with self._company.lock:
-            answer = jsonify(_state(self._company.put(employee)))
-        answer.status_code = 201
-        return answer
+            return make_response(jsonify(_state(self._company.put(employee))), 201)
 
 
 def planted(body: documents.Body) -> SandboxEmployee:
@@ -248,6 +245,5 @@ class SandboxDitio:
 
 
 def _http_error(error: HTTPException) -> Response:
-    answer = jsonify(error=error.name.replace(" ", ""), message=error.description)
-    answer.status_code = error.code or 500
-    return answer
+    document = jsonify(error=error.name.replace(" ", ""), message=error.description)
+    return make_response(document, error.code or 500)

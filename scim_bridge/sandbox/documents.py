@@ -372,10 +372,14 @@ def page_of(
         return listed(documents, style), {}
     size = min(_count(args, "pageSize", style.page_size), style.page_size)
     number = _count(args, "page", style.first_page)
-    begin = _offset(args) if style.paging in ("link", "token") else (number - style.first_page) * size
+    begin = (
+        offset_of(args.get("continuationToken"))
+        if style.paging in ("link", "token")
+        else (number - style.first_page) * size
+    )
     page = documents[max(begin, 0) : max(begin, 0) + size]
     is_last = begin + size >= len(documents)
-    notes, headers = _notes(style, number, size, len(documents), None if is_last else _token(begin + size), path)
+    notes, headers = _notes(style, number, size, len(documents), None if is_last else token_of(begin + size), path)
     body = listed(page, style)
     if isinstance(body, dict):
         return body | notes, {}
@@ -396,12 +400,13 @@ def _notes(
     return {}, {}
 
 
-def _token(offset: int) -> str:
+def token_of(offset: int) -> str:
+    """Return the token of a page that begins after so many rows."""
     return base64.urlsafe_b64encode(str(offset).encode()).decode()
 
 
-def _offset(args: Mapping[str, str]) -> int:
-    token = args.get("continuationToken")
+def offset_of(token: str | None) -> int:
+    """Return where a page begins. :raises ValueError: the token is none of `token_of`."""
     return int(base64.urlsafe_b64decode(token.encode())) if token else 0
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, make_response, request
 
 from scim_bridge.sandbox import documents
 from scim_bridge.sandbox.company import COMPANY_ID, Company, Refused, SandboxEmployee, not_found
@@ -98,7 +98,6 @@ class EmployeesApi:
         self._shown: Counter[str] = Counter()
 
     def register(self, app: Flask, base_path: str) -> None:
-        """Add the routes below `base_path`."""
         rules: list[tuple[str, str, Callable[..., Response]]] = [
             ("POST", EMPLOYEES, self._create),
             ("GET", EMPLOYEES, self._list),
@@ -123,9 +122,7 @@ class EmployeesApi:
     def _list(self) -> Response:
         documents = self._documents(lambda employee: True)
         body, headers = page_of(documents, request.args, request.path, self._style())
-        answer = jsonify(body)
-        answer.headers.update(headers)
-        return answer
+        return make_response(jsonify(body), headers)
 
     def _search(self) -> Response:
         query = request.args.get("query", "").lower()
@@ -205,9 +202,7 @@ class EmployeesApi:
             return Response(status=204)
         if answers == "empty-200":
             return Response(status=200)
-        answer = jsonify(document)
-        answer.status_code = 201 if created and answers == "body" else 200
-        return answer
+        return make_response(jsonify(document), 201 if created and answers == "body" else 200)
 
     def _document(self, employee: SandboxEmployee, *, answers_write: bool = False) -> dict[str, object]:
         includes = frozenset(part.strip() for part in request.args.get("include", "").split(","))

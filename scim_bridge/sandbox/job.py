@@ -269,7 +269,6 @@ class Job:
         self.state = "Paused"
 
     def start(self) -> None:
-        """Start provisioning."""
         self.state = "Active"
 
     def quarantines(
@@ -288,7 +287,6 @@ class Job:
         self.quarantine.count += 1
 
     def leaves_quarantine(self, at: datetime) -> None:
-        """End a quarantine."""
         if self.quarantine is not None:
             self.quarantine = None
             self.audits.append(Audit(at, "Quarantine", "Provisioning has left quarantine"))

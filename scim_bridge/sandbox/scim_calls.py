@@ -242,7 +242,6 @@ def matching_query(collection: str, attribute: str, value: object) -> str:
 
 
 def resource_path(collection: str, scim_id: str) -> str:
-    """Return the path of one resource."""
     return f"{collection}/{quote(scim_id, safe='')}"
 
 

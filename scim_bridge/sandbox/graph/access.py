@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, make_response, request
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
@@ -275,7 +275,7 @@ class Access:
         trace, correlation = (str(uuid.UUID(int=self._random.getrandbits(128), version=4)) for _ in range(2))
         at = f"{self._now():%Y-%m-%d %H:%M:%S}Z"
         ids = f"Trace ID: {trace} Correlation ID: {correlation} Timestamp: {at}"
-        answer = jsonify(
+        document = jsonify(
             error=error,
             error_description=f"AADSTS{code}: {message} {ids}",
             error_codes=[code],
@@ -284,8 +284,7 @@ class Access:
             correlation_id=correlation,
             error_uri=f"https://login.microsoftonline.com/error?code={code}",
         )
-        answer.status_code = status
-        return answer
+        return make_response(document, status)
 
 
 def _claims(text: str, key: RSAKey | ECKey, algorithms: list[str]) -> dict[str, object] | None:
@@ -301,6 +300,4 @@ def _unauthenticated(message: str) -> GraphRefusal:
 
 
 def _bad(error: str, description: str) -> Response:
-    answer = jsonify(error=error, error_description=description)
-    answer.status_code = 400
-    return answer
+    return make_response(jsonify(error=error, error_description=description), 400)

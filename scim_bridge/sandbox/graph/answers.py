@@ -45,7 +45,6 @@ def error_document(code: str, message: str, at: datetime, request_id: str) -> Js
 
 
 def not_found(object_id: str) -> GraphRefusal:
-    """Return the refusal for an object that is not there."""
     text = f"Resource '{object_id}' does not exist or one of its queried reference-property objects are not present."
     return GraphRefusal(404, "Request_ResourceNotFound", text)
 

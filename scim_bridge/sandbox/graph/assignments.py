@@ -81,7 +81,6 @@ class AssignmentsApi:
         self._reads_left: int | None = None
 
     def register(self, app: Flask, prefix: str) -> None:
-        """Add the routes below `prefix`."""
         for name, principal in {
             "by_id": "/servicePrincipals/<segment:key>",
             "by_app": "/servicePrincipals(appId='<segment:app_id>')",
@@ -255,7 +254,6 @@ class GroupsApi:
         self._style = style
 
     def register(self, app: Flask, prefix: str) -> None:
-        """Add the routes below `prefix`."""
         for rule, view in {
             "/groups/<segment:key>": self._one,
             "/groups/<segment:key>/members": self._members,

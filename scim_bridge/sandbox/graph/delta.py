@@ -133,7 +133,6 @@ class DeltaApi:
         self._marks: dict[str, _Mark] = {}
 
     def register(self, app: Flask, prefix: str) -> None:
-        """Add the routes below `prefix`."""
         app.add_url_rule(f"{prefix}/users/delta", "delta_users", self._of_users)
         app.add_url_rule(f"{prefix}/groups/delta", "delta_groups", self._of_groups)
 

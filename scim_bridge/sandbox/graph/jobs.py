@@ -41,7 +41,6 @@ class JobsApi:
         self._now = now
 
     def register(self, app: Flask, prefix: str) -> None:
-        """Add the routes below `prefix`."""
         jobs = f"{prefix}/servicePrincipals/<segment:key>/synchronization"
         views: list[tuple[str, str, Callable[..., Response]]] = [
             ("GET", "/jobs", self._list),

@@ -60,7 +60,6 @@ class LogsApi:
         self._now = now
 
     def register(self, app: Flask, prefix: str) -> None:
-        """Add the routes below `prefix`."""
         app.add_url_rule(f"{prefix}/auditLogs/provisioning", "logs_provisioning", self._provisioning)
         app.add_url_rule(f"{prefix}/auditLogs/directoryAudits", "logs_audits", self._audits)
 

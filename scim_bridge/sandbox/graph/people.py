@@ -142,7 +142,6 @@ class PeopleApi:
         self._style = style
 
     def register(self, app: Flask, prefix: str) -> None:
-        """Add the routes below `prefix`."""
         views: dict[str, Callable[..., Response]] = {
             "/users": self._list,
             "/users/$count": self._count,

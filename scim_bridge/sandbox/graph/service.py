@@ -14,7 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 
@@ -118,7 +118,6 @@ class SandboxGraph:
 
     @property
     def further(self) -> list[Principal]:
-        """Further assignments."""
         return self._assignments.further
 
     def adds(self, client: GraphClient) -> GraphClient:
@@ -172,10 +171,8 @@ class SandboxGraph:
         return answer
 
     def _refused(self, refusal: GraphRefusal) -> Response:
-        answer = jsonify(error_document(refusal.code, refusal.message, self._now(), g.request_id))
-        answer.status_code = refusal.status
-        answer.headers.update(refusal.headers)
-        return answer
+        document = error_document(refusal.code, refusal.message, self._now(), g.request_id)
+        return make_response(jsonify(document), refusal.status, refusal.headers)
 
     def _http_error(self, error: HTTPException) -> Response:
         code = error.code or 500
