@@ -53,8 +53,8 @@ def test_no_module_collects_the_rest():
     assert not {module.parent.name for module in MODULES} & {"utils", "util", "helpers", "helper", "common"}
 
 
-MOST_MODULES, LONGEST_CHAIN = 264, 19
-MOST_WITH_ONE_IMPORTER = 0.22
+MOST_MODULES, LONGEST_CHAIN = 258, 19
+MOST_WITH_ONE_IMPORTER = 0.19
 """As a share of all modules."""
 
 ROOMS_OF_DELIVERY, FLOORS_OF_DELIVERY = 15, 6
