@@ -11,7 +11,7 @@ from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.tables import certificate_entries
 from tests.conftest import Clock
-from tests.delivery.test_certifying import a_certificate, put, said
+from tests.delivery.test_certifying import a_certificate, kept, put, said, says
 from tests.scenarios.test_certificates import BYGGEKORT, PACKED, SLOTS, a_carrier, in_ditio, posts, with_slots
 from tests.scenarios.test_certificates import world as world
 from tests.world import World, a_user
@@ -209,3 +209,21 @@ def test_hands_off_and_a_pause_are_for_certificates_too(world: World):
     world.worker.run_until_idle()
 
     assert in_ditio(world).keys() == {"Byggekort", "X"}
+
+
+def test_a_refusal_after_a_lost_answer_is_no_proof_that_ditio_has_nothing(world: World):
+    """R4, K5: the first request may have been applied. A withdrawal is sent for it all the same."""
+    world.provisions(a_user())
+    world.clock.passes(minutes=1)
+    world.ditio.faults.plan(Fault(kind="reset-after", method="POST", path="/certificates"))
+    entry = kept(world, Source.csv, a_certificate(), "1042")
+    world.worker.run_until_idle()
+    assert in_ditio(world)["Byggekort"][1].startswith("2028-01-14")
+    world.ditio.faults.plan(Fault(kind="status", method="POST", path="/certificates", status=422, times=1))
+    world.clock.passes(minutes=30)
+    world.worker.run_until_idle()
+    assert world.state(a_user())[0] == "parked"
+
+    says(world, lambda sources, s: sources.withdraw(s, entry.id, Source.csv))
+    world.worker.run_until_idle()
+    assert in_ditio(world)["Byggekort"][1].startswith("2026-01-15")
