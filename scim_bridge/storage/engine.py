@@ -6,6 +6,7 @@ Every wait has a limit.
 import select as select_module
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -309,36 +310,26 @@ class Transaction:
             transaction.commit()
             return
         with at_once(self._connection):
-            for statement, values in self._taken():
-                _execute(self._connection, statement, values)
+            self._execute_waiting()
             transaction.commit()
 
-    def _taken(self) -> list[tuple[Executable | Prepared, Any]]:
+    def _execute_waiting(self) -> None:
         if self._work is None:
-            return []
-        taken, self._work.unsent = self._work.unsent, []
-        return taken
+            return
+        waiting, self._work.unsent = self._work.unsent, []
+        for statement, values in waiting:
+            _execute(self._connection, statement, values)
 
     def send(self) -> None:
         """Execute what waits."""
         if self._work is None or not self._work.unsent:
             return
-        unsent = self._taken()
-        if len(unsent) == 1:
-            _execute(self._connection, *unsent[0])
-        else:
-            with at_once(self._connection):
-                for statement, values in unsent:
-                    _execute(self._connection, statement, values)
+        with nullcontext() if len(self._work.unsent) == 1 else at_once(self._connection):
+            self._execute_waiting()
 
     def answers(self, asked: Sequence[tuple[Prepared, Mapping[str, object]]]) -> list[list[Any]]:
         """Return the rows that each of several SELECTs finds. PostgreSQL gets all at once, after what waits."""
-
-        def first() -> None:
-            for statement, values in self._taken():
-                _execute(self._connection, statement, values)
-
-        return all_of(self._connection, asked, first)
+        return all_of(self._connection, asked, self._execute_waiting)
 
     @cached_property
     def now(self) -> datetime:

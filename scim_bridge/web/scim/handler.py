@@ -10,6 +10,7 @@ from scim2_server.handler import ScimHandler
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation as Asked
+from scim2_server.routing import Target
 
 from scim_bridge.scim.entra_patch import entries_to_make
 from scim_bridge.storage.database import repeated
@@ -90,6 +91,13 @@ class BridgeHandler(ScimHandler):
         with self.storage.operation():
             return self.apply_bulk_operation(resource_type, operation)
 
+    def _target(self, request: ScimRequest, asked: Asked) -> tuple[Target, ResourceType]:
+        """Return what a request is about, and its type; refuse what the library would refuse of it."""
+        target = self.service.route(request, asked)
+        resource_type = self.service.resource_type_at(cast(str, target.endpoint))
+        self.service.authorize(request, target, resource_type)
+        return target, resource_type
+
     def create(self, request: ScimRequest) -> ScimResponse:
         """Create a resource, whose row is made before the transaction begins (rule A9).
 
@@ -97,9 +105,7 @@ class BridgeHandler(ScimHandler):
         """
         service = self.service
         with service.provider:
-            target = service.route(request, Asked.create)
-            resource_type = service.resource_type_at(cast(str, target.endpoint))
-            service.authorize(request, target, resource_type)
+            _, resource_type = self._target(request, Asked.create)
             asked = None
             if asks_for_parts(request.query):
                 asked = service.read_response_parameters(resource_type, request.query)
@@ -120,9 +126,7 @@ class BridgeHandler(ScimHandler):
         """Replace a resource. The library would read the body while the resource is locked (rule A9)."""
         service = self.service
         with service.provider:
-            target = service.route(request, Asked.replace)
-            resource_type = service.resource_type_at(cast(str, target.endpoint))
-            service.authorize(request, target, resource_type)
+            target, resource_type = self._target(request, Asked.replace)
             response_parameters = service.read_response_parameters(resource_type, request.query)
             replacement = service.read_replacement(resource_type, request.body, request.header("Content-Type"))
             conditions = service.read_conditions(request)
@@ -135,9 +139,7 @@ class BridgeHandler(ScimHandler):
         """Modify a resource. A user who only gets other values of simple attributes is changed as they are stored."""
         service = self.service
         with service.provider:
-            target = service.route(request, Asked.patch)
-            resource_type = service.resource_type_at(cast(str, target.endpoint))
-            service.authorize(request, target, resource_type)
+            target, resource_type = self._target(request, Asked.patch)
             asked = service.read_response_parameters(resource_type, request.query)
             rewritten = service.read_operations(resource_type, request.body, request.header("Content-Type"))
             conditions = service.read_conditions(request)
@@ -148,16 +150,16 @@ class BridgeHandler(ScimHandler):
             with self.storage.operation():
                 if settings:
                     stored = self.storage.set_values(resource_type, user_id, settings)
-                if stored is None:
+                if stored is not None:
+                    service.note(rewritten)
+                else:
                     patch_op = patch_op or service.patch_op(resource_type, rewritten)
                     resource = self.patch_resource(resource_type, user_id, patch_op, conditions)
-                else:
-                    service.note(rewritten)
-            answer = None if stored is None else service.patched_answer(request.base_url, stored)
-            if answer is None:
-                resource = resource if stored is None else self.storage.resource(resource_type, stored)
-                answer = service.patch_response(request.base_url, resource, asked)
-            return service.me_response(request, target, answer)
+            if stored is not None:
+                if (answer := service.patched_answer(request.base_url, stored)) is not None:
+                    return service.me_response(request, target, answer)
+                resource = self.storage.resource(resource_type, stored)
+            return service.me_response(request, target, service.patch_response(request.base_url, resource, asked))
 
     def patch_resource(
         self,
