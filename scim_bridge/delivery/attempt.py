@@ -66,8 +66,7 @@ def facts_of(s: Session, tenant: Tenant, record: PersonRecord, document: JsonObj
     person, today = record.person, tenant.today(s.now)
     desired = tenant.desired(document, person, today) if document is not None else NOTHING_DESIRED
     user_name = str(document.get("userName")) if document is not None else "a deleted user"
-    # This transaction may have waited for locks since it asked for the time.
-    return Facts(record, desired, user_name, today, (s.of(s.tenant).now, tenant.monotonic()))
+    return Facts(record, desired, user_name, today, (s.now_again, tenant.monotonic()))
 
 
 def with_lines(s: Session, facts: Facts) -> Facts:
@@ -283,7 +282,7 @@ class Attempt:
 
     def _stop_if_paused(self, s: Session) -> None:
         """Stop before a write, even in the middle of an attempt (rule D4). :raises Paused: deliveries are paused."""
-        if s.breaker.get().is_paused:
+        if s.breaker.lately().is_paused:
             raise Paused("deliveries were paused before this step: `outbox resume` continues them")
 
     def permit(self) -> AbstractContextManager[None]:
@@ -341,7 +340,7 @@ class Attempt:
         """
         # The lease's end and the time are from before the row's lock, for which the transaction may wait.
         at, seconds = self.tenant.monotonic(), self.tenant.lease_seconds
-        if not s.outbox.renew(self.person.id, self.lease, seconds):
+        if not s.renew(self.person.id, self.lease, seconds):
             raise LeaseLost(f"another process now delivers person {self.person.id}")
         self.renewed = at + seconds, (s.now, at)
         s.history.add(self.person.id, *self.unwritten, *entries)

@@ -18,9 +18,8 @@ from scim_bridge.delivery.plan_rows import deliver_rows, settle_rows
 from scim_bridge.delivery.stale_claims import check_holders
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.delivery.update import update_employee
-from scim_bridge.domain.certificate import Holder
 from scim_bridge.domain.outcome import MAX_DETAIL, Outcome, Reason, Settled, TryAgain, delay_seconds, remarks
-from scim_bridge.domain.person import Person, PersonId
+from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import CredentialsRefused, DeliveryError, LeaseLost, NotYet, PermanentError, TransientError
 from scim_bridge.logs import get_logger
 from scim_bridge.plan.readback import is_recent
@@ -261,7 +260,8 @@ def _settle(s: Session, tenant: Tenant, attempt: Attempt, outcome: Outcome, undo
     """Store how the attempt ended, and return what is left to do."""
     told = undo.begin(s, attempt, outcome) if undo is not None else None
     attempt.store(s, entry_of(attempt, outcome))
-    if (record := s.settling(attempt.person.id)) is None:
+    record, has_lines = s.settling(attempt.person.id)
+    if record is None:
         raise AssertionError("a person whose lease is ours is there")
     moved_on = record.revision != attempt.facts.record.revision
     _note_doubt(s, attempt, outcome)
@@ -296,20 +296,14 @@ def _settle(s: Session, tenant: Tenant, attempt: Attempt, outcome: Outcome, undo
                 s.people.wake_on(attempt.person.id, attempt.last_day + timedelta(days=1))
             if record.person.is_tombstone:
                 s.forget(attempt.person.id)
-            if _is_owed_more(s, attempt, record.person):
+            if has_lines and record.person.linked_at != attempt.facts.record.person.linked_at:
+                # Certificates came under the number while this attempt linked the person: it did not see them.
                 s.outbox.mark_due(record.person.id)
             if undo is not None and undo.was_to_come and undo.undone is None:
                 _mark_due_for_omitted(tenant, s, record)
     if moved_on:
         return After.another_is_due if attempt.budget.allows_write() else After.nothing
     return After.nothing if attempt.facts.is_probe else After.given_back
-
-
-def _is_owed_more(s: Session, attempt: Attempt, person: Person) -> bool:
-    """Return whether certificates came under the number while this attempt linked the person: it did not see them."""
-    if person.employee_number is None or person.linked_at == attempt.facts.record.person.linked_at:
-        return False
-    return s.ledger.has_lines(Holder.of_number(person.employee_number))
 
 
 def _mark_due_for_omitted(tenant: Tenant, s: Session, record: PersonRecord) -> None:

@@ -177,7 +177,7 @@ class Acknowledgements(Repository):
 
     def _store(self, person_id: PersonId, rows: Sequence[Mapping[str, object]], *, revision: int) -> None:
         common = {"tenant": self._tenant, "person_id": person_id, "acknowledged_at": self._now, "revision": revision}
-        upsert(self._connection, acknowledged, [{**common, **row} for row in rows])
+        upsert(self._s, acknowledged, [{**common, **row} for row in rows])
 
 
 def _row(name: str, value: Value | None, columns: Mapping[str, object]) -> dict[str, object]:

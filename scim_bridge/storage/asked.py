@@ -65,7 +65,7 @@ class AskedRuns(Repository):
         """Ask for a run. Return False if it is asked for already, and has not ended. :param by: Who asks."""
         if not insert_if_absent(self._connection, schedules, self._row(f"{_PREFIX}{name}")):
             return False
-        upsert(self._connection, schedules, [{**self._row(f"{_BY}{name}"), "started_at": self._now, "holder": by}])
+        upsert(self._s, schedules, [{**self._row(f"{_BY}{name}"), "started_at": self._now, "holder": by}])
         self._connection.execute(delete(schedules).where(self._is_task(f"{_FAILED}{name}")))
         return True
 
@@ -119,7 +119,7 @@ class AskedRuns(Repository):
         if ended.rowcount:
             self._connection.execute(delete(schedules).where(self._is_task(f"{_BY}{name}")))
         if ended.rowcount and failed:
-            upsert(self._connection, schedules, [{**self._row(f"{_FAILED}{name}"), "started_at": self._now}])
+            upsert(self._s, schedules, [{**self._row(f"{_FAILED}{name}"), "started_at": self._now}])
 
     def done(self, name: str) -> None:
         """Forget a run that has done all it was asked for, in the transaction that says so.

@@ -36,13 +36,13 @@ class Breakers(Repository):
 
     def get(self) -> Breaker:
         """Return the breaker; without a row it is closed. As the first statement it saves asking for the time."""
-        statement, asked = self.asking
-        return self.learn(statement.first(self._connection, asked))
+        ((row,),) = self._s.answers([self.asking])
+        return self.learn(row)
 
     @property
     def asking(self) -> tuple[Prepared, dict[str, object]]:
         """What `get` executes, and its parameters."""
-        return _with_time(self._connection.dialect.name), {"tenant": self._tenant, "now": self._s.told_now}
+        return _with_time(self._s.dialect), {"tenant": self._tenant, "now": self._s.told_now}
 
     def learn(self, row: Any) -> Breaker:
         """Return the breaker of what `asking` has found."""

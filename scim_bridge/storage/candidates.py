@@ -181,4 +181,4 @@ class InSync(Repository):
             }
             for each in found
         ]
-        upsert(self._connection, in_sync, rows)
+        upsert(self._s, in_sync, rows)

@@ -99,7 +99,7 @@ class Claims(Repository):
             values |= {f"{name}_{number}": value for name, value in zip(_CLAIM, row, strict=True)}
         if not claimed:
             return frozenset()
-        taken = _take_free(self._connection.dialect.name, len(claimed)).execute(self._connection, values)
+        taken = _take_free(self._s.dialect, len(claimed)).execute(self._connection, values)
         return frozenset(Claim(ClaimKind(kind), value) for kind, value in taken.fetchall())
 
     def give_back(self, person_id: PersonId, taken: Iterable[Claim]) -> None:

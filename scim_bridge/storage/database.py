@@ -40,7 +40,7 @@ from scim_bridge.storage.entra import EntraDirectory, EntraJobs
 from scim_bridge.storage.entra_calls import Quirks
 from scim_bridge.storage.guard import Guard
 from scim_bridge.storage.history import History
-from scim_bridge.storage.ledger import CertificateDeliveries, Ledger
+from scim_bridge.storage.ledger import LINE_UNDER_THEIR_NUMBER, CertificateDeliveries, Ledger
 from scim_bridge.storage.notices import Notices
 from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases
 from scim_bridge.storage.pairs import Pairs
@@ -148,14 +148,27 @@ class Session(Transaction):
             self.claims.learn(record.person.id, standing)
         return stored_in(users[0]) if users else None
 
-    def settling(self, person_id: PersonId) -> PersonRecord | None:
-        """Return a person whose lease is ours. The end of an attempt also needs their claims and the breaker."""
-        which = {"tenant": self.tenant, "person_id": person_id}
-        asked = (*self.people.asking(person_id), (STANDING, which), self.breaker.asking)
-        records, values, standing, breakers = self.answers(asked)
+    def renew(self, person_id: PersonId, lease: str, seconds: float) -> bool:
+        """Extend a lease beyond the next call. Return False if it is lost (rule D1).
+
+        Who renews a lease also needs the time and the breaker: as the first statement, this reads them too.
+        """
+        renewed, breakers = self.answers((self.outbox.renewing(person_id, lease, seconds), self.breaker.asking))
+        for row in renewed:
+            self.learn_now(row.now_is)
         self.breaker.learn(breakers[0])
+        return bool(renewed)
+
+    def settling(self, person_id: PersonId) -> tuple[PersonRecord | None, bool]:
+        """Return a person whose lease is ours, and whether certificates came under the number of their employee.
+
+        The end of an attempt also needs their claims.
+        """
+        one = {"tenant": self.tenant, "person_id": person_id}
+        asked = (*self.people.asking(person_id), (STANDING, one), (LINE_UNDER_THEIR_NUMBER, one))
+        records, values, standing, lines = self.answers(asked)
         self.claims.learn(person_id, standing)
-        return record_of(records[0], acknowledged_in(values)) if records else None
+        return record_of(records[0], acknowledged_in(values)) if records else None, bool(lines)
 
     def person_of(self, user_id: UserId) -> tuple[PersonRecord | None, Self]:
         """Return the person of a user, locked; None also if another user took the person over (rule P2).

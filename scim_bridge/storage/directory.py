@@ -101,7 +101,7 @@ class Directory(Repository):
 
     def called(self, words: Sequence[str], limit: int) -> list[PersonId]:
         """Return people whose name, user name or e-mail contains each word, in any order, at most `limit`."""
-        dialect = self._connection.dialect.name
+        dialect = self._s.dialect
         folded_words = [folded(word) for word in words]
         # Nearly every name is part of a display name, so the names are read of the others alone.
         is_named = resources.c.user_name_key.is_not(None)  # The index of user names has these alone.
@@ -116,19 +116,19 @@ class Directory(Repository):
 
     def _may_be_called(self, words: Sequence[str]) -> Iterable[ColumnElement[bool]]:
         """Yield a condition on the longest word that SQLite finds in indexes: to read all rows takes far longer."""
-        if self._connection.dialect.name == "sqlite" and words:
+        if self._s.dialect == "sqlite" and words:
             row: ColumnElement[int] = literal_column("rowid")
             sql, longest = json_sql("sqlite"), max(words, key=len)
             users = select(row).where(*self._of_users(None))
             yield row.in_(union_all(*(users.where(sql.contains(each, longest)) for each in _NAMED)))
 
     def _is_in_column(self, word: str) -> ColumnElement[bool]:
-        sql = json_sql(self._connection.dialect.name)
+        sql = json_sql(self._s.dialect)
         return or_(*(sql.contains(each, word) for each in _NAMED))
 
     def _is_called(self, word: str) -> ColumnElement[bool]:
         """Return whether a name contains a word. All names are among the keys, whose JSON is parsed only if need be."""
-        sql, keys = json_sql(self._connection.dialect.name), resources.c["keys"]
+        sql, keys = json_sql(self._s.dialect), resources.c["keys"]
         names = [sql.text(keys, ("name", part)) for part in ("givenName", "familyName")]
         is_part_of_name = and_(
             sql.may_contain(keys, ("name",), word), or_(*(sql.contains(each, word) for each in names))

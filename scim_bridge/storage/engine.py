@@ -4,14 +4,14 @@ Every wait has a limit.
 """
 
 import select as select_module
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from hashlib import blake2b
 from json import JSONDecoder
+from time import monotonic
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -140,7 +140,7 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
 
     def on_checkin(connection: Any, _: ConnectionPoolEntry) -> None:
         if connection is not None:
-            connection.used_at = time.monotonic()
+            connection.used_at = monotonic()
 
     event.listen(engine, "do_connect", _connected)
     event.listen(engine, "connect", on_connect)
@@ -173,7 +173,7 @@ def _checked(ask: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """Return the check of a connection before its use. :param ask: Asks the server."""
 
     def check(connection: Any) -> bool:
-        if time.monotonic() - getattr(connection, "used_at", float("-inf")) < UNCHECKED_SECONDS:
+        if monotonic() - getattr(connection, "used_at", float("-inf")) < UNCHECKED_SECONDS:
             said = select_module.poll()
             said.register(connection.fileno(), select_module.POLLIN)
             if not said.poll(0):
@@ -192,12 +192,12 @@ def _give_up_after(connection: Any, seconds: float, dialect: Dialect) -> None:
     wait: Callable[..., Any] = connection.wait
 
     def in_time(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        until = time.monotonic() + seconds
+        until = monotonic() + seconds
         try:
             wanted = next(steps)
             while True:
                 ready = yield wanted
-                if not ready and time.monotonic() >= until:
+                if not ready and monotonic() >= until:
                     connection.close()
                     raise dialect.loaded_dbapi.OperationalError(f"PostgreSQL did not answer within {seconds:g} s")
                 wanted = steps.send(ready)
@@ -276,7 +276,10 @@ class Transaction:
         self.tenant = tenant
         self._clock = clock
         self._work = work
-        self._waits = work is not None and connection.dialect.name == "postgresql"
+        self.dialect = connection.dialect.name
+        """Which database this is: `sqlite` or `postgresql`."""
+
+        self._waits = work is not None and self.dialect == "postgresql"
 
     @property
     def connection(self) -> Connection:
@@ -328,14 +331,23 @@ class Transaction:
             self._execute_waiting()
 
     def answers(self, asked: Sequence[tuple[Prepared, Mapping[str, object]]]) -> list[list[Any]]:
-        """Return the rows that each of several SELECTs finds. PostgreSQL gets all at once, after what waits."""
-        return all_of(self._connection, asked, self._execute_waiting)
+        """Return the rows that each of several statements finds. PostgreSQL gets all at once, after what waits."""
+        waits = self._work is not None and self._work.unsent
+        return all_of(self._connection, asked, self._execute_waiting if waits else None)
 
     @cached_property
     def now(self) -> datetime:
         """The database's time at first use. Lock first, and ask for the time afterwards."""
         moment: datetime = self._clock() or self._connection.execute(_SERVER_TIME).scalar_one()
+        self._learned_at = monotonic()
         return moment.astimezone(UTC)
+
+    @property
+    def now_again(self) -> datetime:
+        """The time now, after this transaction may have waited for locks: never ahead of the database's."""
+        if (moment := self._clock()) is not None:
+            return moment.astimezone(UTC)
+        return self.now + timedelta(seconds=monotonic() - self._learned_at)
 
     @property
     def told_now(self) -> datetime | None:
@@ -344,7 +356,9 @@ class Transaction:
 
     def learn_now(self, moment: datetime) -> None:
         """Take the time from the answer of a statement that has asked for it, unless it is known."""
-        self.__dict__.setdefault("now", moment.astimezone(UTC))
+        if "now" not in self.__dict__:
+            self.__dict__["now"] = moment.astimezone(UTC)
+            self._learned_at = monotonic()
 
     def of(self, tenant: str) -> Self:
         """Return the same transaction for another company."""
@@ -359,7 +373,7 @@ class Transaction:
 
         On SQLite, a write transaction excludes all others anyway.
         """
-        if self._connection.dialect.name == "postgresql":
+        if self.dialect == "postgresql":
             digest = blake2b(f"{what}:{self.tenant}".encode(), digest_size=8).digest()
             key = int.from_bytes(digest, "big", signed=True)
             self.connection.execute(select(func.pg_advisory_xact_lock(key)))
@@ -402,11 +416,10 @@ class Repository:
         return self._s.now
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+def upsert(s: Transaction, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows, or update the rows with the same primary keys. All rows must name the same columns."""
-    if not rows:
-        return
-    _upsert(connection.dialect.name, table, tuple(rows[0])).execute(connection, rows if len(rows) > 1 else rows[0])
+    if rows:
+        s.later(_upsert(s.dialect, table, tuple(rows[0])), rows if len(rows) > 1 else rows[0])
 
 
 def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:

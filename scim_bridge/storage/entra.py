@@ -26,7 +26,7 @@ class EntraJobs(Repository):
 
     def put(self, reading: JobReading) -> JobReading:
         """Store what a read of the job found, in place of the one before. Return it."""
-        upsert(self._connection, entra_jobs, [{"tenant": self._tenant, **asdict(reading)}])
+        upsert(self._s, entra_jobs, [{"tenant": self._tenant, **asdict(reading)}])
         return reading
 
     def last(self) -> JobReading | None:
@@ -81,7 +81,7 @@ class EntraDirectory(Repository):
     def put(self, read_id: str, rows: Iterable[tuple[str, Stored]]) -> None:
         """Store users, each in place of what was stored of them before."""
         upsert(
-            self._connection,
+            self._s,
             users,
             [
                 {
@@ -153,7 +153,7 @@ class EntraDirectory(Repository):
     def assign(self, read_id: str, rows: Iterable[Assignment]) -> None:
         """Store assignments."""
         upsert(
-            self._connection,
+            self._s,
             assignments,
             [{"tenant": self._tenant, "read_id": read_id, **asdict(row)} for row in rows],
         )
@@ -255,7 +255,7 @@ class EntraDirectory(Repository):
         names = ("read_id", "read_at", "full_at", "basis", "delta_link", "users", "assigned")
         doubts = json.dumps(reading.doubts)
         figures = {name: row[name] for name in names}
-        upsert(self._connection, marks, [{"tenant": self._tenant, **figures, "doubts": doubts}])
+        upsert(self._s, marks, [{"tenant": self._tenant, **figures, "doubts": doubts}])
 
     def forget_mark(self) -> None:
         """Remove the way on from the last complete read; its figures stay, as a measure for the next."""
@@ -386,7 +386,7 @@ class EntraDirectory(Repository):
                     "read_id": read_id,
                 }
             )
-        upsert(self._connection, findings, stored)
+        upsert(self._s, findings, stored)
 
     def findings(self, *, after: str, limit: int) -> list[Finding]:
         """Return the next findings, whole people at a time, in the order of their subjects."""

@@ -123,7 +123,7 @@ class History(Repository):
         of_us, first = history.c.tenant == self._tenant, since.replace(minute=0, second=0, microsecond=0)
         is_done = ~IS_SAID & (history.c.outcome == "done")
         counts = [_sum(IS_SAID), _sum(is_done), func.count()]
-        if self._connection.dialect.name == "postgresql":
+        if self._s.dialect == "postgresql":
             hour = func.date_trunc("hour", history.c.at, "UTC", type_=history.c.at.type)
             query = select(hour, *counts).where(of_us, history.c.at >= first, IS_ACTIVITY).group_by(hour)
             return [_counted(row[0], row[1], row[2], row[3]) for row in self._connection.execute(query.order_by(hour))]

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -38,6 +39,32 @@ from scim_bridge.storage.prepared import Prepared
 from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people
+
+
+@cache
+def _lines_of(count: int) -> Prepared:
+    """Return the statement that reads the lines of so many holders, by type."""
+    theirs = [
+        and_(ledger.c.holder_kind == bindparam(f"kind_{n}"), ledger.c.holder == bindparam(f"holder_{n}"))
+        for n in range(count)
+    ]
+    return Prepared(select(ledger).where(ledger.c.tenant == bindparam("tenant"), or_(*theirs)).order_by(ledger.c.type))
+
+
+LINE_UNDER_THEIR_NUMBER = Prepared(
+    select(ledger.c.type)
+    .join(
+        people,
+        and_(
+            people.c.tenant == ledger.c.tenant,
+            people.c.employee_number == ledger.c.holder,
+            ledger.c.holder_kind == HolderKind.number,
+        ),
+    )
+    .where(people.c.tenant == bindparam("tenant"), people.c.id == bindparam("person_id"))
+    .limit(1)
+)
+"""Finds a certificate that came under the number of a person's employee."""
 
 
 class CertificateDeliveries(Repository):
@@ -268,16 +295,15 @@ class Ledger(Repository):
 
     def lines_under(self, *holders: Holder) -> list[Line]:
         """Return all lines of several holders, by type."""
-        theirs = [(holder.kind.value, holder.value) for holder in holders]
-        which = tuple_(ledger.c.holder_kind, ledger.c.holder).in_(theirs)
-        query = select(ledger).where(ledger.c.tenant == self._tenant, which).order_by(ledger.c.type)
-        return self._lines(self._connection.execute(query).all())
+        asked: dict[str, object] = {"tenant": self._tenant}
+        for n, holder in enumerate(holders):
+            asked |= {f"kind_{n}": holder.kind.value, f"holder_{n}": holder.value}
+        (rows,) = self._s.answers([(_lines_of(len(holders)), asked)])
+        return self._lines(rows)
 
     def has_lines(self, holder: Holder) -> bool:
         """Return whether a holder has any line."""
-        return (
-            self._connection.execute(select(ledger.c.type).where(self._of(ledger, holder)).limit(1)).first() is not None
-        )
+        return bool(self.lines_under(holder))
 
     def lines_of(self, keys: Iterable[tuple[Holder, CertificateType]]) -> list[Line]:
         """Return the lines with these holders and types."""

@@ -101,7 +101,7 @@ class Notices(Repository):
 
     def put(self, marks: Collection[Mark]) -> None:
         """Store marks, or replace them."""
-        upsert(self._connection, notices, [{"tenant": self._tenant, **asdict(mark)} for mark in marks])
+        upsert(self._s, notices, [{"tenant": self._tenant, **asdict(mark)} for mark in marks])
 
     def remove(self, keys: Collection[tuple[str, str]]) -> None:
         """Remove marks by kind and key."""

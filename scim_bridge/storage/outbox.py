@@ -79,10 +79,10 @@ _MARK_DUE, _MARK_DUE_FOR_REQUEST = Prepared(_due_again), Prepared(_due_again.val
 _free = people.c.leased_until.is_(None) | (people.c.leased_until <= _now)
 _LEASE = Prepared(_person.where(people.c.state == State.due, _free).values(_leased(_lease, _until, _now)))
 _ours = _person.where(people.c.lease == _lease)
-_RENEW = Prepared(_ours.values(leased_until=_until))
+_RENEW = Prepared(_ours.values(leased_until=_until).returning(_now.label("now_is")))
 # PostgreSQL's time when it got the statement, so before it waits for the row.
 _asked_at, _span = func.statement_timestamp(), func.make_interval(0, 0, 0, 0, 0, 0, bindparam("seconds", type_=Float))
-_RENEW_AND_ASK = Prepared(_ours.values(leased_until=_asked_at + _span).returning(_asked_at))
+_RENEW_AND_ASK = Prepared(_ours.values(leased_until=_asked_at + _span).returning(_asked_at.label("now_is")))
 
 
 class Outbox(Repository):
@@ -137,16 +137,13 @@ class Outbox(Repository):
         ).first()
         return Leased(self._tenant, PersonId(row.id), lease) if row is not None else None
 
-    def renew(self, person_id: PersonId, lease: str, seconds: float) -> bool:
-        """Extend a lease beyond the next call. Return False if it is lost (rule D1)."""
+    def renewing(self, person_id: PersonId, lease: str, seconds: float) -> tuple[Prepared, dict[str, object]]:
+        """Return the statement that extends a lease beyond the next call, and its parameters: see `Session.renew`."""
         # A lease that ran out is still ours until another process takes it, which writes another name.
         if self._s.told_now is not None:
-            return _RENEW.execute(self._connection, self._row(person_id, lease, seconds)).rowcount == 1
+            return _RENEW, self._row(person_id, lease, seconds)
         ours = {"of_tenant": self._tenant, "person_id": person_id, "lease_id": lease, "seconds": seconds}
-        renewed = _RENEW_AND_ASK.execute(self._connection, ours).fetchall()
-        for row in renewed:
-            self._s.learn_now(row[0])
-        return bool(renewed)
+        return _RENEW_AND_ASK, ours
 
     def release(self, person_id: PersonId, lease: str) -> None:
         """Give a lease back, delivered or not."""

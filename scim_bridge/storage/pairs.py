@@ -51,11 +51,11 @@ class Pairs(Repository):
         linked = select(people.c.id).where(people.c.tenant == self._tenant, people.c.employee_number.is_not(None))
         self._connection.execute(delete(pairs).where(self._mine(), pairs.c.person_id.in_(linked)))
         row = {"tenant": self._tenant, "task": _KEPT, "started_at": self._now, "holder": self._run_id}
-        upsert(self._connection, schedules, [row])
+        upsert(self._s, schedules, [row])
 
     def add(self, found: Sequence[Pair]) -> None:
         """Store pairs; a pair that exists is replaced."""
-        upsert(self._connection, pairs, [self._row(pair) for pair in found])
+        upsert(self._s, pairs, [self._row(pair) for pair in found])
 
     def dispute_contended(self, why: str) -> None:
         """Dispute the pairs of employees that several users ask for, so that an operator decides."""

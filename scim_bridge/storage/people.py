@@ -67,7 +67,7 @@ class Permissions(Repository):
             delete(permissions).where(permissions.c.tenant == self._tenant, permissions.c.expires_at <= self._now)
         )
         key = {"tenant": self._tenant, "employee_number": number, "user_name_key": user_name_key(user_name)}
-        upsert(self._connection, permissions, [{**key, "granted_at": self._now, "expires_at": expires_at}])
+        upsert(self._s, permissions, [{**key, "granted_at": self._now, "expires_at": expires_at}])
         return expires_at
 
     def allows(self, number: EmployeeNumber, user_name: str) -> bool:

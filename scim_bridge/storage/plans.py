@@ -87,7 +87,7 @@ class PlanItems(Repository):
         limit = min(limit, total - skip)
         if limit <= 0:
             return []
-        known = Rows(self._mine(), is_postgresql=self._connection.dialect.name == "postgresql")
+        known = Rows(self._mine(), is_postgresql=self._s.dialect == "postgresql")
         query, order = known.in_order(counts) if kind is None else known.of_kind(kind)
         # Rows before a page take time: one in the last half is looked for from the end.
         is_from_end = skip > total // 2
@@ -163,7 +163,7 @@ class PlanItems(Repository):
         done = {position for position, skipped in self.outcomes_of(list(noted)).items() if skipped is None}
         common = {"tenant": self._tenant, "plan_id": self._plan_id, "at": self._now}
         rows = [{**common, "position": place, "skipped": why} for place, why in noted.items() if place not in done]
-        upsert(self._connection, plan_outcomes, rows)
+        upsert(self._s, plan_outcomes, rows)
 
     def outcomes(self) -> dict[int, str | None]:
         """Return the outcomes of all rows that have one."""

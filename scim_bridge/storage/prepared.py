@@ -41,7 +41,7 @@ class _Compiled:
     """What the statement itself says; never a value that a row has to give."""
 
     made: Callable[..., Any] | None
-    """Makes a row with names of what a SELECT returns."""
+    """Makes a row with names of what the statement returns; None if it returns nothing."""
 
     readers: tuple[tuple[int, Callable[[Any], Any]], ...]
     """Turns a column into a value of Python, for columns whose type asks for that."""
@@ -61,7 +61,7 @@ class _Compiled:
 
 
 class Prepared:
-    """A statement. `first` and `all` return what a SELECT finds, as rows with names and values of Python.
+    """A statement. `first` and `all` return what it finds or returns, as rows with names and values of Python.
 
     :param statement: It takes each value by a parameter of that name, or an INSERT by the name of the column.
     """
@@ -83,16 +83,16 @@ class Prepared:
         return executed(connection, compiled.text, [compiled.parameters(each) for each in rows], several=True)
 
     def first(self, connection: Connection, row: Row) -> Any:
-        """Return the first row that a SELECT finds, or None. :raises DBAPIError: as `Connection.execute` does."""
+        """Return the first row that it finds, or None. :raises DBAPIError: as `Connection.execute` does."""
         found = self.all(connection, row)
         return found[0] if found else None
 
     def all(self, connection: Connection, row: Row) -> list[Any]:
-        """Return the rows that a SELECT finds. :raises DBAPIError: as `Connection.execute` does."""
+        """Return the rows that it finds. :raises DBAPIError: as `Connection.execute` does."""
         return self.read(connection, row, self.execute(connection, row))
 
     def read(self, connection: Connection, row: Row, answer: Answer) -> list[Any]:
-        """Return what a SELECT has found. :param row: Its parameters."""
+        """Return what it has found. :param row: Its parameters."""
         compiled = self._for(connection.dialect, tuple(row))
         return [compiled.read(each) for each in answer.fetchall()]
 
@@ -104,17 +104,27 @@ class Prepared:
 
 
 def all_of(
-    connection: Connection, asked: Sequence[tuple[Prepared, Row]], first: Callable[[], object] = lambda: None
+    connection: Connection, asked: Sequence[tuple[Prepared, Row]], first: Callable[[], object] | None = None
 ) -> list[list[Any]]:
-    """Return the rows that each of several SELECTs finds. PostgreSQL gets all of them at once, and in this order.
+    """Return the rows that each of several statements finds. PostgreSQL gets all of them at once, and in this order.
 
-    :param first: Executes other statements before them.
+    It then gets the BEGIN of a transaction with them too.
+
+    :param first: Executes other statements before them; None if there are none.
     """
     is_alone = connection.dialect.name != "postgresql" or connection.dispatch.before_cursor_execute
-    with nullcontext() if is_alone else at_once(connection):
-        first()
+    is_one = first is None and len(asked) == 1 and not is_alone and not _has_to_begin(connection)
+    with nullcontext() if is_alone or is_one else at_once(connection):
+        if first is not None:
+            first()
         answers = [statement.execute(connection, row) for statement, row in asked]
     return [statement.read(connection, row, answer) for (statement, row), answer in zip(asked, answers, strict=True)]
+
+
+def _has_to_begin(connection: Connection) -> bool:
+    """Return whether PostgreSQL's driver will send a BEGIN before the next statement, and wait for the answer."""
+    driver: Any = connection.connection.driver_connection
+    return not driver.autocommit and driver.info.transaction_status.name == "IDLE"
 
 
 @contextmanager
@@ -185,7 +195,7 @@ def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Comp
             processors[name] = process
     names_in_order = made.positiontup if made.positional else made.bind_names.values()
     is_read = isinstance(statement, Select | CompoundSelect)
-    columns = tuple(statement.selected_columns) if is_read else ()
+    columns = tuple(statement.selected_columns if is_read else statement.exported_columns)
     readers = (
         (index, column.type.dialect_impl(dialect).result_processor(dialect, None))
         for index, column in enumerate(columns)
@@ -195,6 +205,6 @@ def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Comp
         takes=tuple((name, processors.get(name)) for name in names_in_order),
         is_positional=bool(made.positional),
         constants={name: value for name, value in said.items() if name not in required},
-        made=namedtuple("Found", [column.name for column in columns]) if is_read else None,
+        made=namedtuple("Found", [column.name for column in columns]) if columns else None,
         readers=tuple((index, reader) for index, reader in readers if reader is not None),
     )

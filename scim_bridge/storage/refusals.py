@@ -104,7 +104,7 @@ class RefusedWrites(Repository):
             subject: name and user_name_key(str(name)) for subject, row in rows.items() if (name := row["user_name"])
         }
         upsert(
-            self._connection,
+            self._s,
             refused_writes,
             # In one order, so that two requests never wait for each other.
             [

@@ -153,7 +153,7 @@ class Resources(Repository):
 
     def without_member(self, user_id: str) -> list[StoredResource]:
         """Remove a user from the groups that list them. Return these groups as they are now."""
-        lists = json_sql(self._connection.dialect.name).has_member(resources.c["keys"], user_id)
+        lists = json_sql(self._s.dialect).has_member(resources.c["keys"], user_id)
         listed = select(*_READ, resources.c["keys"]).where(
             resources.c.tenant == self._tenant, resources.c.resource_type == GROUP, lists
         )
@@ -183,7 +183,7 @@ class Resources(Repository):
         :param attribute: One of `LOOKUPS`.
         :param key: The folded value.
         """
-        statement = looked_up(self._connection.dialect.name, attribute)
+        statement = looked_up(self._s.dialect, attribute)
         asked = lookup_with(self._tenant, attribute, key)
         return [stored_in(row) for row in self._connection.execute(statement, asked)]
 
@@ -195,8 +195,9 @@ class Resources(Repository):
     def delivery_views(self, user_ids: Iterable[str]) -> dict[str, DeliveryView]:
         """Return the state of delivery of users; a user without a person is left out."""
         wanted = list(user_ids)
+        rows: Iterable[Any]
         if len(wanted) == 1:
-            rows = self._connection.execute(_VIEW_OF_ONE, {"of_tenant": self._tenant, "user": wanted[0]})
+            (rows,) = self._s.answers([(_VIEW_OF_ONE, {"of_tenant": self._tenant, "user": wanted[0]})])
         else:
             rows = self._connection.execute(_VIEWS.where(people.c.tenant == self._tenant, people.c.user_id.in_(wanted)))
         return {row.user_id: DeliveryView.of(row) for row in rows}
@@ -240,7 +241,7 @@ _REPLACE = Prepared(
     .values({name: bindparam(f"new_{name}", type_=resources.c[name].type) for name in _REPLACED})
 )
 _VIEWS = select(people.c.user_id, *_DELIVERY)
-_VIEW_OF_ONE = _VIEWS.where(people.c.tenant == bindparam("of_tenant"), people.c.user_id == bindparam("user"))
+_VIEW_OF_ONE = Prepared(_VIEWS.where(people.c.tenant == bindparam("of_tenant"), people.c.user_id == bindparam("user")))
 
 
 def which(tenant: str, resource_type: str, resource_id: str) -> dict[str, object]:
@@ -360,7 +361,7 @@ class Lookups(Repository):
         asked = {**asked_with(self._s, secret), **lookup_with(self._tenant, attribute, key)}
         if is_access_token:
             asked["workload"] = workload
-        statement = _statement(self._connection.dialect.name, attribute, is_access_token)
+        statement = _statement(self._s.dialect, attribute, is_access_token)
         rows = statement.all(self._connection, asked)
         if not rows:
             return None, []

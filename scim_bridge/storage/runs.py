@@ -370,7 +370,7 @@ def beat(s: Transaction, kind: ProcessKind, process: str, host: str) -> None:
     now = s.now
     alive_until = now + timedelta(seconds=PROCESS_ALIVE_SECONDS)
     row = {"tenant": NO_TENANT, "task": _process_task(kind, process), "started_at": now, "holder": host}
-    upsert(s.connection, schedules, [{**row, "alive_until": alive_until}])
+    upsert(s, schedules, [{**row, "alive_until": alive_until}])
     s.connection.execute(delete(schedules).where(_is_kind(kind), _has_ended(now)))
 
 

@@ -78,20 +78,20 @@ class Snapshot(Repository):
 
     def add(self, rows: Iterable[Seen]) -> None:
         """Store employees; an employee that exists is replaced."""
-        upsert(self._connection, snapshot, [self._row(row) for row in rows])
+        upsert(self._s, snapshot, [self._row(row) for row in rows])
 
     def add_new(self, rows: Sequence[Seen]) -> bool:
         """Store the employees that do not exist yet. Return whether none of them existed."""
         if not rows:
             return True
-        statement = inserting(self._connection.dialect.name, snapshot).on_conflict_do_nothing()
+        statement = inserting(self._s.dialect, snapshot).on_conflict_do_nothing()
         found = [self._row(row) for row in rows]
         result = self._connection.execute(statement, found, execution_options={"preserve_rowcount": True})
         return result.rowcount == len(rows)
 
     def is_complete(self) -> None:
         """Have PostgreSQL analyse the filled tables: for minutes, it would plan as if they were small."""
-        if self._connection.dialect.name == "postgresql":
+        if self._s.dialect == "postgresql":
             self._connection.execute(text(f"ANALYZE {snapshot.name}, {in_sync.name}"))
 
     def count(self) -> int:

@@ -18,8 +18,7 @@ from scim_bridge.delivery.worker import MAX_PLACES, places_for, threads_for
 from scim_bridge.ditio.client import DitioClient
 from scim_bridge.http import limiter as module
 from scim_bridge.settings import Settings
-from scim_bridge.storage.database import Database
-from scim_bridge.storage.outbox import Outbox
+from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.tables import history, people
 from tests.conftest import Clock
 from tests.world import World, a_user
@@ -226,7 +225,7 @@ def test_a_call_ends_before_its_lease_does(world: World, seconds: float):
 def test_a_renewal_that_waits_for_the_row_is_not_longer_for_it(world: World, monkeypatch: pytest.MonkeyPatch):
     """D1: a lease counts from when the time was read; a write of Entra's may have the row locked just then."""
     due(world, 1)
-    ditio, renew, ends = ditio_of(world), Outbox.renew, []
+    ditio, renew, ends = ditio_of(world), Session.renew, []
     waits(world, lambda meanwhile: world.clock.passes(seconds=25))
 
     def renew_late(*arguments: Any) -> bool:
@@ -238,7 +237,7 @@ def test_a_renewal_that_waits_for_the_row_is_not_longer_for_it(world: World, mon
         return get(*arguments, within=within)
 
     get, ditio.get = ditio.get, get_noting  # type: ignore[method-assign]  # Of this one client.
-    monkeypatch.setattr(Outbox, "renew", renew_late)
+    monkeypatch.setattr(Session, "renew", renew_late)
     world.worker.run_until_idle()
 
     assert ends

@@ -163,10 +163,9 @@ def test_a_person_who_is_being_delivered_is_left_to_the_next_run(paused: World):
     paused.clock.passes(minutes=1)
     assert adopt(paused).linked == 1
     with paused.database.write("default") as s:
-        outbox = s.at(paused.clock()).outbox
         record = s.people.linked_to(EmployeeNumber("1000"))
         assert record is not None
-        assert not outbox.renew(record.person.id, "a worker", 30)
+        assert not s.at(paused.clock()).renew(record.person.id, "a worker", 30)
 
 
 def test_whom_entra_changes_meanwhile_is_left_to_the_next_run(paused: World):

@@ -167,11 +167,24 @@ def test_the_time_of_a_change_is_later_than_its_wait_for_the_person(postgresql_u
     assert now >= released_at
 
 
+def test_the_time_after_a_wait_is_known_without_asking_and_never_ahead(postgresql_url: str):
+    """D1: the server told the time once, and this machine counts what has passed since."""
+
+    def reads(s: Session) -> tuple[datetime, datetime, datetime]:
+        first = s.now
+        assert s.people.get(KARI, lock=True) is not None
+        return first, s.now_again, s.connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+
+    (first, again, later), released_at = after_a_wait(postgresql_url, reads)
+    assert first < released_at
+    assert first < again <= later
+
+
 def test_the_time_of_an_attempt_is_earlier_than_its_wait_for_the_person(postgresql_url: str):
     """D1, C5: the attempt measures its lease and the lag of its writes from the moment at which it began to wait."""
 
     def renews(s: Session) -> tuple[bool, datetime, datetime]:
-        is_ours = s.outbox.renew(KARI, "lease", 30)
+        is_ours = s.renew(KARI, "lease", 30)
         return is_ours, s.now, s.connection.execute(select(people.c.leased_until)).scalar_one()
 
     (is_ours, now, until), released_at = after_a_wait(postgresql_url, renews)
@@ -195,10 +208,10 @@ def test_by_the_servers_clock_too_a_lease_is_renewed_for_its_holder_alone(postgr
             ("default", OLA, "lease"),
         ):
             with database.write(tenant) as s:
-                assert not s.outbox.renew(person_id, lease, 300)
+                assert not s.renew(person_id, lease, 300)
                 assert s.connection.execute(select(people.c.leased_until)).scalar_one() == before
         with database.write("default") as s:
-            assert s.outbox.renew(KARI, "lease", 300)
+            assert s.renew(KARI, "lease", 300)
             assert s.connection.execute(select(people.c.leased_until)).scalar_one() == s.now + timedelta(seconds=300)
     finally:
         with database.write("default") as s:
@@ -229,7 +242,7 @@ def test_claims_that_were_read_with_a_lock_are_read_again_after_a_change(databas
         assert s.claims.take(KARI, phone)
         assert s.claims.standing_of(KARI)[0] == {number, phone}
     with database.write("default") as s:
-        assert s.settling(KARI) == s.people.get(KARI)
+        assert s.settling(KARI) == (s.people.get(KARI), False)
         assert s.claims.held_by(KARI) == {number, phone}
         s.claims.keep_only(KARI, [phone])
         assert s.claims.held_by(KARI) == {phone}

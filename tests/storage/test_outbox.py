@@ -43,10 +43,9 @@ def test_a_lease_that_ran_out_is_free_again(database: Database, clock: Clock):
         assert s.outbox.lease_next("first", 30)
     clock.passes(seconds=31)
     with database.write("default") as s:
-        outbox = s.outbox
-        assert outbox.lease_next("second", 30)
-        assert not outbox.renew(PersonId("a"), "first", 30)
-        assert outbox.renew(PersonId("a"), "second", 30)
+        assert s.outbox.lease_next("second", 30)
+        assert not s.renew(PersonId("a"), "first", 30)
+        assert s.renew(PersonId("a"), "second", 30)
 
 
 def test_another_tenants_people_are_out_of_reach(database: Database, clock: Clock):
@@ -135,7 +134,7 @@ def test_a_lease_that_another_process_has_is_not_taken(database: Database, clock
         assert not outbox.lease(PersonId("a"), "request", 30)
         assert not outbox.mark_due(PersonId("a"), lease="request", lease_seconds=30)
         assert not outbox.lease(PersonId("settled"), "request", 30)
-        assert outbox.renew(PersonId("a"), "worker", 30)
+        assert s.renew(PersonId("a"), "worker", 30)
     clock.passes(seconds=31)
     with database.write("default") as s:
         assert s.outbox.lease(PersonId("a"), "request", 30)

@@ -195,7 +195,7 @@ CHANGES: dict[str, Callable[[Session], object]] = {
     "forget": lambda s: s.forget(OLA),
     "mark_due": lambda s: s.outbox.mark_due(PER, request_id="r", lease="mine", lease_seconds=9),
     "lease_next": lambda s: s.outbox.lease_next("mine", 30),
-    "renew": lambda s: s.outbox.renew(KARI, "lease", 300),
+    "renew": lambda s: s.renew(KARI, "lease", 300),
     "release": lambda s: s.outbox.release(KARI, "lease"),
     "try_again": lambda s: s.outbox.try_again(KARI, after_seconds=9, detail="x", failed=True),
     "begin": lambda s: s.runs.begin("another", "another", is_whole=False),
@@ -371,7 +371,7 @@ def test_no_one_sees_what_is_only_the_others(database: Database, clock: Clock):
         assert not outbox.has_work()
         assert outbox.lease_next("mine", 30) is None
         assert not outbox.lease(PER, "mine", 30)
-        assert not outbox.renew(KARI, "lease", 30)
+        assert not s.of(OURS).at(later).renew(KARI, "lease", 30)
         assert (outbox.wake(TODAY), outbox.retry()) == (0, 0)
         assert outbox.status() == Status(0, 0, 0, None)
         assert outbox.waiting() == []
