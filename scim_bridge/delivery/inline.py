@@ -17,13 +17,13 @@ log = get_logger(__name__)
 
 
 class InlinePlaces:
-    """The slots for inline deliveries in one web process; safe to share between threads.
+    """The places for inline deliveries in one web process; safe to share between threads.
 
-    A company that has a slot gets another only if one stays free for companies that have none. It gets at most half of
-    them, so a slow Ditio delays only its own company. A worker delivers a write that gets no slot.
+    A company that has a place gets another only if one stays free for companies that have none. It gets at most half of
+    them, so a slow Ditio delays only its own company. A worker delivers a write that gets no place.
 
-    :param limits: For each company, the most slots that it may have at a time.
-    :param count: How many slots there are.
+    :param limits: For each company, the most places that it may have at a time.
+    :param count: How many places there are.
     """
 
     def __init__(self, limits: Mapping[str, int], count: int) -> None:
@@ -35,7 +35,7 @@ class InlinePlaces:
         self._lock = threading.Lock()
 
     def take(self, tenant: str) -> bool:
-        """Take a slot and return True, if there is one for this company. This never waits."""
+        """Take a place and return True, if there is one for this company. This never waits."""
         with self._lock:
             taken = self._taken[tenant]
             if taken >= self._limits[tenant] or self._free <= (self._keeps_free if taken else 0):
@@ -56,7 +56,7 @@ class Inline:
 
     tenant: Tenant
     places: InlinePlaces
-    """At most half of a server's threads wait for Ditio. A write that gets no slot stays due."""
+    """At most half of a server's threads wait for Ditio. A write that gets no place stays due."""
 
     def deliver(self, ticket: Ticket, *, began: float) -> Undone | None:
         """Try to deliver at once; a worker delivers the rest.
