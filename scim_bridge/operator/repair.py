@@ -148,12 +148,9 @@ def _repaired_of_others(s: Session, plan: Run) -> int:
 def may_be_confirmed(s: Session, run: Run) -> bool:
     """Return whether a run was stopped by how little Ditio or Entra showed, and no later one tells more."""
     is_about_ditio = not run.is_believed and run.shown is not None
-    return run.stopped is not None and (is_about_ditio or SHOWN in run.stopped) and _is_last(s, run)
-
-
-def _is_last(s: Session, run: Run) -> bool:
     last = s.runs.last(compared=True)
-    return last is not None and last.id == run.id
+    is_last = last is not None and last.id == run.id
+    return is_last and run.stopped is not None and (is_about_ditio or SHOWN in run.stopped)
 
 
 def _is_left(row: Drift, outcomes: Mapping[int, str | None], approved: Collection[int]) -> bool:
@@ -210,9 +207,8 @@ def approve(
             raise NotApproved(GUARDED)
         # As by `--force`: what Ditio and Entra showed is confirmed, and later runs are measured by it.
         s.runs.note(run.id, is_believed=run.shown is not None)
-        # What Entra showed since was believed, or is another run's to confirm.
-        if SHOWN in (run.stopped or "") and _is_last(s, run):
-            s.entra.forget_figures()
+        if SHOWN in (run.stopped or ""):
+            s.entra.forget_figures(run.started_at)
     if found.rows:
         s.asked.ask(f"{REPAIR}{run.id}", author.actor.id or "")
         s.plan(run.id).approve([row.position or 0 for row in found.rows])

@@ -169,7 +169,7 @@ class Reconciliation:
                 # An operator has read the plan and confirms what Ditio showed: later runs are measured by it.
                 s.runs.note(plan.id, is_believed=plan.shown is not None)
                 if SHOWN in (plan.stopped or ""):
-                    s.entra.forget_figures()
+                    s.entra.forget_figures(plan.started_at)
             return None
         if request.approved:
             return None  # The guard was asked before the rows were approved, and a plan never changes.

@@ -212,9 +212,13 @@ class EntraDirectory(Repository):
             self._connection.execute(select(users.c.object_id).where(others, or_(*same)).limit(1)).first() is not None
         )
 
-    def forget_figures(self) -> None:
-        """Remove the figures that the next read is measured by: an operator confirms that fewer are right."""
-        self._connection.execute(update(marks).where(marks.c.tenant == self._tenant).values(users=0, assigned=0))
+    def forget_figures(self, before: datetime) -> None:
+        """Remove the figures that the next read is measured by: an operator confirms that fewer are right.
+
+        :param before: When the run began that they confirm. What was read and believed since stays the measure.
+        """
+        mine = and_(marks.c.tenant == self._tenant, marks.c.read_at <= before)
+        self._connection.execute(update(marks).where(mine).values(users=0, assigned=0))
 
     def present(self, attributes: Iterable[str]) -> frozenset[str]:
         """Return the attributes in which at least one user has a value."""

@@ -446,6 +446,31 @@ def test_an_operator_confirms_that_so_few_are_right(world: EntraWorld):
     assert [row.kind for row in world.looks()] == [Kind.left_without_notice] * 3
 
 
+def test_what_entra_showed_since_stays_the_measure_when_an_older_plan_is_forced(world: EntraWorld, clock: Clock):
+    """A later read was believed: the next one is measured by that, and not by nothing."""
+    users = world.hires(5)
+    world.compares()
+    for user in users[:3]:
+        user.assigned = False
+        world.entra.overlook(user.object_id)
+    older = world.compares()
+    assert older.exit == 3
+    for user in users[:3]:
+        user.assigned = True
+        world.entra.overlook(user.object_id)
+    clock.passes(minutes=5)
+    assert world.compares().stopped is None
+    with world.database.read("default") as s:
+        marked = s.entra.marked()
+    assert marked is not None
+    assert marked.assigned == 5
+
+    world.parts.reconciliations["default"].run(Request(apply=True, plan_id=older.run.id, force=True, author=OPERATOR))
+
+    with world.database.read("default") as s:
+        assert s.entra.marked() == marked
+
+
 def test_a_comparison_that_was_thought_dead_gives_way(world: EntraWorld, clock: Clock, monkeypatch: pytest.MonkeyPatch):
     """Two at a time would count as two looks."""
     world.hires(2)
