@@ -304,17 +304,10 @@ class Transaction:
             _execute(self._connection, statement, values)
 
     def commit(self, transaction: RootTransaction) -> None:
-        """Commit. PostgreSQL gets the COMMIT together with what waits."""
-        unsent = self._work is not None and self._work.unsent
-        driver: Any = self._connection.connection.driver_connection
-        # The driver sends no COMMIT before it has learned that a transaction has begun.
-        if not unsent or driver.info.transaction_status.name != "INTRANS":
-            self.send()
-            transaction.commit()
-            return
-        with at_once(self._connection):
-            self._execute_waiting()
-            transaction.commit()
+        """Execute what waits, and commit."""
+        # Not both at once: SQLAlchemy rolls nothing back whose commit has failed, and the driver waits twice anyway.
+        self.send()
+        transaction.commit()
 
     def _execute_waiting(self) -> None:
         if self._work is None:
@@ -344,7 +337,10 @@ class Transaction:
 
     @property
     def now_again(self) -> datetime:
-        """The time now, after this transaction may have waited for locks: never ahead of the database's."""
+        """The time now, after this transaction may have waited for locks: never ahead of the database's.
+
+        It is behind by what the statement waited that told the time.
+        """
         if (moment := self._clock()) is not None:
             return moment.astimezone(UTC)
         return self.now + timedelta(seconds=monotonic() - self._learned_at)

@@ -108,23 +108,15 @@ def all_of(
 ) -> list[list[Any]]:
     """Return the rows that each of several statements finds. PostgreSQL gets all of them at once, and in this order.
 
-    It then gets the BEGIN of a transaction with them too.
-
     :param first: Executes other statements before them; None if there are none.
     """
-    is_alone = connection.dialect.name != "postgresql" or connection.dispatch.before_cursor_execute
-    is_one = first is None and len(asked) == 1 and not is_alone and not _has_to_begin(connection)
-    with nullcontext() if is_alone or is_one else at_once(connection):
+    is_one = first is None and len(asked) == 1
+    is_alone = is_one or connection.dialect.name != "postgresql" or connection.dispatch.before_cursor_execute
+    with nullcontext() if is_alone else at_once(connection):
         if first is not None:
             first()
         answers = [statement.execute(connection, row) for statement, row in asked]
     return [statement.read(connection, row, answer) for (statement, row), answer in zip(asked, answers, strict=True)]
-
-
-def _has_to_begin(connection: Connection) -> bool:
-    """Return whether PostgreSQL's driver will send a BEGIN before the next statement, and wait for the answer."""
-    driver: Any = connection.connection.driver_connection
-    return not driver.autocommit and driver.info.transaction_status.name == "IDLE"
 
 
 @contextmanager

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from scim_bridge.domain.employee import Days
+from scim_bridge.domain.employee import Days, Field
 from scim_bridge.domain.outcome import State
 from scim_bridge.domain.person import Claim, ClaimKind, Person, PersonId
 from scim_bridge.domain.values import UserId
@@ -217,6 +218,64 @@ def test_by_the_servers_clock_too_a_lease_is_renewed_for_its_holder_alone(postgr
         with database.write("default") as s:
             s.connection.execute(text("DELETE FROM people"))
         database.close()
+
+
+def test_a_connection_is_good_again_after_what_waited_has_failed(postgresql_url: str):
+    """D7: the last statements go out just before the COMMIT, and their failure rolls the transaction back."""
+    database = Database(postgresql_url, pool_size=1)
+    try:
+        with database.write("default") as s:
+            s.later(insert(claims), ROW)
+            used = s.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+        def again(s: Session) -> None:
+            assert s.connection.execute(text("SELECT 1")).scalar_one()
+            s.later(insert(claims), OTHER)
+            s.later(insert(claims), ROW)
+
+        with pytest.raises(IntegrityError):
+            database.transact("default", again)
+        with database.read("default") as s:
+            assert s.connection.execute(text("SELECT pg_backend_pid()")).scalar_one() == used
+            assert s.connection.execute(select(claims.c.value)).scalars().all() == [ROW["value"]]
+    finally:
+        with database.write("default") as s:
+            s.connection.execute(text("DELETE FROM claims"))
+        database.close()
+
+
+def test_work_is_repeated_whose_last_statements_meet_a_deadlock(postgresql_url: str):
+    """D1: two transactions that store values of two people in opposite orders, the second value just before the end."""
+    several = [Database(postgresql_url, pool_size=1) for _ in range(2)]
+    both = Barrier(2)
+
+    def stores(database: Database, first: PersonId, second: PersonId) -> int:
+        tries = 0
+
+        def work(s: Session) -> None:
+            nonlocal tries
+            tries += 1
+            s.acknowledged.add(first, {Field.phone: str(tries)}, revision=1)
+            s.connection.execute(text("SELECT 1"))
+            if tries == 1:
+                both.wait(timeout=30)
+            s.acknowledged.add(second, {Field.phone: str(tries)}, revision=1)
+
+        database.transact("default", work)
+        return tries
+
+    try:
+        with several[0].write("default") as s:
+            for person_id in (KARI, OLA):
+                s.acknowledged.add(person_id, {Field.phone: "0"}, revision=1)
+        with ThreadPoolExecutor(2) as pool:
+            done = [pool.submit(stores, *each) for each in zip(several, (KARI, OLA), (OLA, KARI), strict=True)]
+            assert sorted(each.result(timeout=60) for each in done) == [1, 2]
+    finally:
+        with several[0].write("default") as s:
+            s.connection.execute(text("DELETE FROM acknowledged"))
+        for each in several:
+            each.close()
 
 
 def test_several_questions_see_what_waits(database: Database):
