@@ -359,7 +359,7 @@ def _known(options: Options, tenant: str, sent: JsonObject, result: Preview) -> 
     with closing(open_database(options.settings)) as unopened:
         missing = unopened.missing_file()
     if missing is not None:
-        click.echo(f"The person is taken as new to the bridge: there is no database at {missing} yet.", err=True)
+        click.echo(f"The person is taken as new to the bridge: there is no database at {missing.path} yet.", err=True)
         return None
     with options.database() as database, database.read(tenant) as s:
         return excerpt_of(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from scim_bridge import logs, traces
 from scim_bridge.bootstrap import build
@@ -64,6 +65,22 @@ class Reconcile(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             raise WrongCall(error.format_message(), error.ctx) from error
+
+
+def _refuse_options_before(ctx: click.Context, subcommand: str) -> None:
+    """Refuse options in front of a subcommand: it would not get them, and might show another company."""
+    group = ctx.command
+    assert isinstance(group, click.Group)
+    known = group.commands[subcommand].params
+    for option in group.params:
+        if ctx.get_parameter_source(str(option.name)) is not ParameterSource.COMMANDLINE:
+            continue
+        written = option.opts[0]
+        if any(each.name == option.name for each in known):
+            raise click.UsageError(
+                f"`{written}` stands before `{subcommand}`: write `reconcile {subcommand} {written} …`"
+            )
+        raise click.UsageError(f"`{written}` is not for `reconcile {subcommand}`: leave it out")
 
 
 def report_options(command: Command) -> Command:
@@ -145,6 +162,7 @@ def reconcile(
       scim-bridge reconcile runs
     """
     if ctx.invoked_subcommand is not None:
+        _refuse_options_before(ctx, ctx.invoked_subcommand)
         return
     only_with_csv(excel, is_csv=format == "csv")
     author = BY_SCHEDULE if scheduled else operator()

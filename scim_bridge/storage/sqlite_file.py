@@ -34,7 +34,7 @@ class FileLost(OperationalError):
     """The file is no longer the one that this process opened, so the database is out of reach (rule A3)."""
 
     def __init__(self, path: Path) -> None:
-        self.told = f"{path} was removed or replaced after the bridge had opened it, so nothing is written to it"
+        self.told = f"{path} was removed or replaced after a bridge process had opened it, so nothing is written to it"
         self.cure = f"put the right file back and restart every bridge process; if it is lost, {RESTORE}"
         self.words = f"{self.told}: {self.cure}"
         super().__init__("", None, sqlite3.OperationalError(self.words))
@@ -120,6 +120,8 @@ def watched_file(engine: Engine) -> WatchedFile | None:
         if file.was_opened:
             # Opening would create an empty file in place of the lost one.
             file.check()
+        elif file.was_here and not file.path.exists():
+            raise FileLost(file.path)  # The next start has to see that it is gone.
         else:
             file.make()
 

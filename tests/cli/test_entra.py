@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -404,3 +405,9 @@ def test_doctor_asks_for_a_few_people(provisioned: tuple[Reader, World], is_thei
 
     assert people["status"] == ("ok" if is_theirs else "fails")
     assert is_theirs or "externalId" in people["cure"]
+
+
+def test_doctor_makes_no_database(reader: Reader, tmp_path: Path):
+    """It only looks, also where it would ask Entra for people: no empty database takes the place of a lost one."""
+    assert "Entra people" not in of_entra(reader, SCIM_BRIDGE_DATABASE__URL=f"sqlite:///{tmp_path}/none.db")
+    assert list(tmp_path.glob("none.db*")) == []

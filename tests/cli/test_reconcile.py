@@ -303,6 +303,9 @@ def test_ditio_out_of_reach_is_exit_1(run: Run, world: World, ditio: dict[str, s
         (["no-such-command"], "No such command"),
         (["runs", "--format", "xml"], "Invalid value for '--format'"),
         (["--tenant", "unknown"], "unknown tenant"),
+        (["--tenant", "default", "runs"], "`reconcile runs --tenant …`"),
+        (["--apply", "--force", "runs"], "`--apply`"),
+        (["--format", "json", "show", "x"], "`reconcile show --format …`"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )

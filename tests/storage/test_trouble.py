@@ -16,6 +16,7 @@ from scim_bridge.errors import BridgeError, SchemaOutdated
 from scim_bridge.storage import trouble
 from scim_bridge.storage.database import Database
 from scim_bridge.storage.schema import require_current, upgrade
+from scim_bridge.storage.sqlite_file import FileLost
 from scim_bridge.storage.trouble import Trouble, Why
 from tests.conftest import Clock
 from tests.world import World
@@ -129,6 +130,8 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(tmp_path: Path):
         with pytest.raises(SchemaOutdated, match="backup") as told:
             asks(again)
         assert "db upgrade" not in str(told.value)
+    with pytest.raises(FileLost), again.read() as s:  # As a command does that only looks.
+        s.connection.execute(text("SELECT 1"))
     assert not (tmp_path / "bridge.db").exists()
 
     (tmp_path / "bridge.db-turn").unlink()
