@@ -208,6 +208,8 @@ def explained(error: ValidationError, values: Mapping[Path, object], start: Path
         path = next(location[:end] for end in range(1, len(location) + 1) if location[:end] in CATALOGUE)
         extra = CATALOGUE[path].json_schema_extra
         words = str(extra["allowed"]) if isinstance(extra, dict) else _WORDS.get(detail["type"])
+        if detail["type"] == "too_short" and is_secret(path):
+            words = f"it should have at least {detail['ctx']['min_length']} characters"
         words = words or detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
         if words not in allowed.setdefault(path, []):
             allowed[path].append(words)
