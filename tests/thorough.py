@@ -1,6 +1,6 @@
 """How much a run of the tests covers: short walks by default, all of them with `--thorough`, which `.ci/run` adds.
 
-A short run takes each story on SQLite, and each tenth one on PostgreSQL too. A thorough run takes all stories about
+A short run takes each story on SQLite, and each sixth one on PostgreSQL too. A thorough run takes all stories about
 deliveries, Entra and notices on both, and each third one about commands, pages and requests. The same third is taken of
 a story in a rarer form of Ditio's answers, which is read before anything is stored. SQL itself is tried on both in each
 run. What a run leaves out is not collected: nothing is skipped to make a sample.
@@ -25,7 +25,7 @@ STORIES = ("cli", "console", "delivery", "graph", "notify", "protocol", "scenari
 IN_FULL = ("delivery", "graph", "notify", "scenarios")
 """Those of which a thorough run leaves out none."""
 
-EACH_NTH, EACH_NTH_IF_THOROUGH = 10, 3
+EACH_NTH, EACH_NTH_IF_THOROUGH = 6, 3
 
 _is_thorough = False
 

@@ -64,7 +64,7 @@ def sends(visitor: Visitor, page: Page, token: str, word: str, sent: dict[str, s
 @short_on_sqlite
 @pytest.mark.parametrize("role", ["operator", "viewer"])
 @settings(
-    max_examples=either(30, 3),
+    max_examples=either(30, 4),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -107,7 +107,7 @@ def test_a_number_that_no_row_can_have_names_no_one(world: World, signs_in: Sign
     content=st.binary(max_size=200) | st.sampled_from([b"\0", b"PK\x03\x04", b"\xff\xfe\0", b"\xef\xbb\xbf"]),
     name=values,
 )
-@settings(max_examples=either(60, 6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=either(60, 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_file_is_a_500(world: World, signs_in: SignsIn, content: bytes, name: str):
     kari = signs_in()
     name = name.encode("utf-8", "replace").decode()

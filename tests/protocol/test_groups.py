@@ -58,7 +58,7 @@ def patched(scim, group, *wanted, **more):
     return scim.send("PATCH", f"/Groups/{group['id']}", json=body, **more)
 
 
-@settings(max_examples=either(300, 50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=either(300, 100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(different, st.lists(operations, min_size=1, max_size=5), st.sampled_from([2, CHUNK]))
 def test_by_delta_the_members_become_what_they_become_as_a_whole(found, wanted, chunk):
     """RFC 7644 §3.5.2: shown in part, a group ends as it does when the library is shown all of it."""

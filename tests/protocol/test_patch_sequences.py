@@ -263,7 +263,7 @@ def whole(document: Document, kind: str) -> list[Change]:
 
 
 many = settings(
-    max_examples=either(20, 5),
+    max_examples=either(20, 8),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -69,7 +69,7 @@ operations = st.fixed_dictionaries(
     optional={"path": st.one_of(names, simple), "value": st.one_of(json_values, resources)},
 )
 examples = settings(
-    max_examples=either(60, 10),
+    max_examples=either(60, 20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -27,7 +27,7 @@ from tests.world import World, a_user
 PHONES = ["98765432", "41234567", "90012345", "+47 400 12 345"]
 NUMBERS = ["1042", "1043", "A-7"]
 
-EXAMPLES = int(os.environ.get("ANY_LIFE_EXAMPLES", either(25, 5)))
+EXAMPLES = int(os.environ.get("ANY_LIFE_EXAMPLES", either(25, 8)))
 """How many lives are tried; a longer run: `ANY_LIFE_EXAMPLES=5000 pytest tests/scenarios/test_any_life.py`."""
 
 LIKE_EACH_TIME = settings(

@@ -100,7 +100,7 @@ RESTLESS = {"ignored", "alternating"}
 
 @given(desired=DESIRED, actual=ACTUAL, style=STYLES, owners=OWNERS, lag=st.sampled_from([0, 5]))
 @settings(
-    max_examples=either(25, 6),
+    max_examples=either(25, 10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate, Phase.shrink],

@@ -1,5 +1,5 @@
 """A process that dies between any two steps of a delivery: enumerated, not sampled (rules A1, R4, P6, D1, L6).
-A short run takes each fifth step.
+A short run takes each third step.
 
 A step is a commit, a call to Ditio before and after it is applied (a read only once), or the answer to Entra.
 Whatever is done in between is lost with the process, so that dying before a step is dying after the one before.
@@ -271,7 +271,7 @@ CHOSEN = [
 ]
 """Which lives stand for the others: on which database, and for how many seconds a request delivers."""
 
-EACH_STEP = either(1, 5)
+EACH_STEP = either(1, 3)
 
 
 def a_world(url: str, template: Path, folder: Path, n: int, life: Life, inline: int) -> MortalWorld:

@@ -48,7 +48,7 @@ SORTS = [
 ]
 
 examples = settings(
-    max_examples=either(60, 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=either(60, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -75,7 +75,7 @@ SORTS = [
 FILTERS = [None, None, "displayName pr", 'userName co "1" or title pr', "not (active eq true)", "emails[value pr]"]
 
 examples = settings(
-    max_examples=either(60, 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=either(60, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

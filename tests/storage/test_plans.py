@@ -77,7 +77,7 @@ people = st.sampled_from([("p1", "1"), ("p2", "2"), ("p3", "2"), ("p4", None), (
 
 
 @given(rows=st.lists(st.tuples(st.sampled_from(Kind), people), max_size=12), size=st.integers(1, 5))
-@settings(max_examples=either(60, 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=either(60, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pages_follow_each_other_as_one_long_list_does(database: Database, rows: list[Any], size: int):
     """Each row once, whatever kinds the plan has; of one kind, those of the list."""
     plan = str(uuid.uuid4())
@@ -104,7 +104,7 @@ def test_pages_follow_each_other_as_one_long_list_does(database: Database, rows:
 
 
 @given(rows=st.lists(st.tuples(st.sampled_from(Kind), people, st.booleans(), st.booleans()), max_size=12))
-@settings(max_examples=either(60, 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=either(60, 20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_left_of_a_plan_is_counted_as_row_by_row(database: Database, rows: list[Any]):
     """What may be repaired and was neither tried nor approved; a row that was repaired may have been blanked since."""
     plan = str(uuid.uuid4())
