@@ -146,9 +146,9 @@ def _of_job(client: GraphDirectory, settings: Settings) -> Iterator[Finding]:
 def _of_people(client: GraphDirectory, settings: Settings) -> Iterator[Finding]:
     """Check with a few people that this is their tenant, and that `externalId` is their object id."""
     database = Database(settings.database.url, patience=COMMANDS)
-    if database.missing_file() is not None:
-        return
     try:
+        if database.missing_file() is not None:
+            return  # As below; and looking makes no database.
         with database.read(settings.start[-1] if settings.start else DEFAULT_TENANT) as s:
             asked = s.entra.some_active(MOST_ASKED)
     except (SQLAlchemyError, BridgeError):

@@ -14,7 +14,7 @@ from scim_bridge.operator.drift import MOST_RUNS, Differing, by_person
 from scim_bridge.operator.waiting import is_paused, told_apart
 from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded
-from scim_bridge.reconcile.report import find_plan, who
+from scim_bridge.reconcile.report import confirm_shown, find_plan, who
 from scim_bridge.storage.asked import COMPARE, REPAIR, AskedRun
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.runs import ProcessKind, Run, presences
@@ -205,10 +205,7 @@ def approve(
     if found.stopped is not None:
         if not force:
             raise NotApproved(GUARDED)
-        # As by `--force`: what Ditio and Entra showed is confirmed, and later runs are measured by it.
-        s.runs.note(run.id, is_believed=run.shown is not None)
-        if SHOWN in (run.stopped or ""):
-            s.entra.forget_figures(run.started_at)
+        confirm_shown(s, run)  # As by `--force`.
     if found.rows:
         s.asked.ask(f"{REPAIR}{run.id}", author.actor.id or "")
         s.plan(run.id).approve([row.position or 0 for row in found.rows])

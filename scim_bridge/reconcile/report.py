@@ -8,6 +8,7 @@ from scim_bridge.domain.audit import BY_SCHEDULE, Author
 from scim_bridge.domain.drift import LOGIN, OF_ENTRA, Drift, Kind
 from scim_bridge.domain.employee import Field, Value
 from scim_bridge.errors import NotFound, WrongUsage
+from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.storage.database import Session
 from scim_bridge.storage.runs import Run
 
@@ -258,6 +259,13 @@ LEAST_PREFIX = 4
 
 MOST_CANDIDATES = 10
 """How many plans are named where the shortened id fits several."""
+
+
+def confirm_shown(s: Session, plan: Run) -> None:
+    """Store that an operator confirms what Ditio and Entra showed in a run: later runs are measured by it."""
+    s.runs.note(plan.id, is_believed=plan.shown is not None)
+    if SHOWN in (plan.stopped or ""):
+        s.entra.forget_figures(plan.started_at)
 
 
 def find_plan(s: Session, name: str) -> Run:

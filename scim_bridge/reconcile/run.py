@@ -13,13 +13,22 @@ from scim_bridge.domain.employee import ActualEmployee
 from scim_bridge.domain.person import PersonId
 from scim_bridge.errors import EntraError, SettingsError, WrongUsage
 from scim_bridge.logs import get_logger
-from scim_bridge.plan.entra_side import SHOWN
 from scim_bridge.plan.limits import CompanySize, Limits, limit_exceeded, roster_doubt
 from scim_bridge.reconcile.apply import PlanRepairing
 from scim_bridge.reconcile.compare import DriftPlanning
 from scim_bridge.reconcile.entra_compare import EntraSide, entra_side
 from scim_bridge.reconcile.load import RosterLoading, employees_about
-from scim_bridge.reconcile.report import DRIFT, FAILED, IN_SYNC, STOPPED, Progress, Report, Request, find_plan
+from scim_bridge.reconcile.report import (
+    DRIFT,
+    FAILED,
+    IN_SYNC,
+    STOPPED,
+    Progress,
+    Report,
+    Request,
+    confirm_shown,
+    find_plan,
+)
 from scim_bridge.storage.asked import AskedRun, asked_runs
 from scim_bridge.storage.database import Database, Session
 from scim_bridge.storage.pairs import forget_abandoned
@@ -166,10 +175,7 @@ class Reconciliation:
         """Return the figure and the limit that stop the run, whether or not it would send anything (rule Q4)."""
         if request.force:
             with self.tenant.write() as s:
-                # An operator has read the plan and confirms what Ditio showed: later runs are measured by it.
-                s.runs.note(plan.id, is_believed=plan.shown is not None)
-                if SHOWN in (plan.stopped or ""):
-                    s.entra.forget_figures(plan.started_at)
+                confirm_shown(s, plan)
             return None
         if request.approved:
             return None  # The guard was asked before the rows were approved, and a plan never changes.

@@ -133,7 +133,7 @@ def _prepared(statement: Callable[[str], Select[Any]], dialect: str) -> Prepared
 
 def _found(s: Transaction, statement: Callable[[str], Select[Any]], secret: str, **more: object) -> Any:
     """Return the row of a valid secret, or None. It tells the time too."""
-    row = _prepared(statement, s.connection.dialect.name).first(s.connection, {**asked_with(s, secret), **more})
+    row = _prepared(statement, s.dialect).first(s.connection, {**asked_with(s, secret), **more})
     if row is not None:
         s.learn_now(row.now)
     return row

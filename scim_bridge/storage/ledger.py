@@ -295,15 +295,18 @@ class Ledger(Repository):
 
     def lines_under(self, *holders: Holder) -> list[Line]:
         """Return all lines of several holders, by type."""
+        return self._lines(self._rows_under(*holders))
+
+    def has_lines(self, holder: Holder) -> bool:
+        """Return whether a holder has any line."""
+        return bool(self._rows_under(holder))
+
+    def _rows_under(self, *holders: Holder) -> list[Any]:
         asked: dict[str, object] = {"tenant": self._tenant}
         for n, holder in enumerate(holders):
             asked |= {f"kind_{n}": holder.kind.value, f"holder_{n}": holder.value}
         (rows,) = self._s.answers([(_lines_of(len(holders)), asked)])
-        return self._lines(rows)
-
-    def has_lines(self, holder: Holder) -> bool:
-        """Return whether a holder has any line."""
-        return bool(self.lines_under(holder))
+        return rows
 
     def lines_of(self, keys: Iterable[tuple[Holder, CertificateType]]) -> list[Line]:
         """Return the lines with these holders and types."""

@@ -42,7 +42,7 @@ def rows_about(s: Session, record: PersonRecord) -> Rows:
     }
     which[people] = people.c.id == person_id
     if user_id is not None:
-        lists = json_sql(s.connection.dialect.name).has_member(resources.c["keys"], user_id)
+        lists = json_sql(s.dialect).has_member(resources.c["keys"], user_id)
         which[resources] = or_(resources.c.id == user_id, and_(resources.c.resource_type == GROUP, lists))
         which[refused_writes] = refused_writes.c.user_id == user_id
     which[notices] = and_(notices.c.kind == WAITING, notices.c.key == person_id)
@@ -132,5 +132,5 @@ def erase_refused(s: Session, refused: RefusedWrite) -> None:
 
 def _overwrite(s: Session) -> None:
     """Make SQLite overwrite what this connection deletes from now on; PostgreSQL has VACUUM for it."""
-    if s.connection.dialect.name == "sqlite":
+    if s.dialect == "sqlite":
         s.connection.execute(text("PRAGMA secure_delete = ON"))

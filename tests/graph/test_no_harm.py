@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -430,13 +431,18 @@ def test_who_is_there_again_with_the_same_number_is_not_ended(world: EntraWorld)
     assert not world.employee("3000").disabled
 
 
+def assign(world: EntraWorld, users: Iterable[EntraUser], is_assigned: bool) -> None:
+    """Assign people to the application, or no longer; Entra's provisioning does not tell the bridge."""
+    for user in users:
+        user.assigned = is_assigned
+        world.entra.overlook(user.object_id)
+
+
 def test_an_operator_confirms_that_so_few_are_right(world: EntraWorld):
     """Otherwise the bridge would never read Entra again: each read is measured by the last that was believed."""
     users = world.hires(5)
     world.compares()
-    for user in users[:3]:
-        user.assigned = False
-        world.entra.overlook(user.object_id)
+    assign(world, users[:3], False)
     report = world.compares()
     assert (report.exit, "--force" in str(report.stopped)) == (3, True)
     assert world.compares().exit == 3
@@ -450,14 +456,10 @@ def test_what_entra_showed_since_stays_the_measure_when_an_older_plan_is_forced(
     """A later read was believed: the next one is measured by that, and not by nothing."""
     users = world.hires(5)
     world.compares()
-    for user in users[:3]:
-        user.assigned = False
-        world.entra.overlook(user.object_id)
+    assign(world, users[:3], False)
     older = world.compares()
     assert older.exit == 3
-    for user in users[:3]:
-        user.assigned = True
-        world.entra.overlook(user.object_id)
+    assign(world, users[:3], True)
     clock.passes(minutes=5)
     assert world.compares().stopped is None
     with world.database.read("default") as s:
