@@ -403,6 +403,14 @@ def test_no_message_shows_a_secret(toml: str, environ: dict[str, str]):
     assert "12345678" not in lines
 
 
+def test_a_secret_that_is_too_short_is_told_in_characters():
+    """And is not shown."""
+    (line,) = problems(SERVER__METRICS_TOKEN="s3cret")
+
+    assert "16 characters" in line
+    assert "s3cret" not in line
+
+
 @pytest.mark.parametrize("token", ["å-lang-tilfeldig-tekst", "a long random text ", "a-long-random\x07text"])
 def test_a_metrics_token_that_no_header_carries_is_refused_at_the_start(token: str):
     """It would be refused for ever: a header's bytes are read as Latin-1, and trimmed."""
