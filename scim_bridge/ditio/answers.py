@@ -74,6 +74,19 @@ def rows_of(body: Any, *, depth: int = DEPTH) -> list[JsonObject] | None:
             return None
 
 
+def notes_of(body: Any, *, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str | int | float | bool | None]:
+    """Return what the envelope of a list says beside its rows, such as a link to the next page: path → value."""
+    notes: dict[tuple[str, ...], str | int | float | bool | None] = {}
+    if not isinstance(body, dict) or _is_employee(body) or len(path) > DEPTH:
+        return notes
+    for key, value in body.items():
+        if isinstance(value, dict):
+            notes |= notes_of(value, path=(*path, key))
+        elif not isinstance(value, list):
+            notes[(*path, key)] = value
+    return notes
+
+
 def value_of(employee: JsonObject, name: str) -> str | None:
     """Return an id in an answer, as text; v4 spells its keys in camelCase or PascalCase."""
     wanted = name.lower()

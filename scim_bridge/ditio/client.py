@@ -20,13 +20,24 @@ from scim_bridge.ditio.answers import (
     is_of_company,
     missing,
     not_ditios,
+    notes_of,
     refusal_of,
     rows_of,
     unreadable,
     value_of,
 )
 from scim_bridge.ditio.config import EMPLOYEES, DitioConfig, OperationCall, setting_name
-from scim_bridge.ditio.roster import Roster, Source, employees_source, reporting_source
+from scim_bridge.ditio.roster import (
+    Query,
+    Roster,
+    Shown,
+    Source,
+    Unsaid,
+    employees_source,
+    following,
+    page_number_of,
+    reporting_source,
+)
 from scim_bridge.ditio.token import tokens_of
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
 from scim_bridge.domain.operations import Answer, Call, Operation, OperationName, call_for
@@ -40,6 +51,9 @@ USERS_V4 = "/api/v4/integration/users"
 CERTIFICATES = "/api/v4/integration/certificates"
 WHAT = "certificates"
 LONGEST_NUMBER = 64
+
+SEARCHING = "Searching employees"
+MOST_SEARCH_PAGES = 50
 
 _DOCUMENTED: Mapping[OperationName, tuple[str, str]] = {
     OperationName.patch: ("PATCH", ""),
@@ -283,20 +297,49 @@ class DitioClient:
         self._search("scim-bridge-check", within=within, renews=renews)
 
     def _search(self, text: str, *, within: float | None, renews: bool) -> list[JsonObject]:
-        what = "Searching employees"
-        path = f"{EMPLOYEES}/search"
+        """Return the rows of all pages. Whether there are any is unknown ([U]); a missed row doubles a person."""
+        until = None if within is None else self._monotonic() + within
+        first = query = {"query": text}
+        rows: list[JsonObject] = []
+        first_page: int | None = None
+        for _ in range(MOST_SEARCH_PAGES):
+            left = None if until is None else until - self._monotonic()
+            received, document, page = self._found(query, within=left, renews=renews)
+            if rows and page and page[0] in rows:
+                raise unreadable(received, SEARCHING, "gives the same page again")
+            rows += page
+            notes = notes_of(document)
+            first_page = page_number_of(notes) if first_page is None else first_page
+            then = following(Shown(notes, received.headers, len(page), len(rows), first_page), first)
+            if isinstance(then, Unsaid) and then.is_more:
+                why = f"shows {len(rows)} employees, says that there are more, and not how to read them"
+                raise unreadable(received, SEARCHING, why)
+            if then is None or isinstance(then, Unsaid):
+                return [row for row in rows if is_of_company(row, self._config.company_id)]
+            query = dict(then)
+        raise unreadable(received, SEARCHING, f"has more than {MOST_SEARCH_PAGES} pages")
+
+    def _found(self, query: Query, *, within: float | None, renews: bool) -> tuple[Received, object, list[JsonObject]]:
+        """Return one page of what a search finds: the answer, its document, and its rows."""
         received = self._session.request(
-            "GET", path, what=what, operation="search", query={"query": text}, within=within, renews=renews
+            "GET",
+            f"{EMPLOYEES}/search",
+            what=SEARCHING,
+            operation="search",
+            query=query,
+            within=within,
+            renews=renews,
         )
         if received.status in (404, 405):
             # An empty result here would hide a duplicate, and the search is documented: the address is wrong.
-            said = f"{what}: Ditio answered {received.status} (request {received.request_id})"
+            said = f"{SEARCHING}: Ditio answered {received.status} (request {received.request_id})"
             cure = "DITIO__API_URL seems wrong; the base may need a path, such as /core"
             raise received.error(CredentialsRefused(f"{said}. {cure}"))
-        rows = rows_of(self._document(received, what))
+        document = self._document(received, SEARCHING)
+        rows = rows_of(document)
         if rows is None:
-            raise unreadable(received, what, "has no list of employees")
-        return [row for row in rows if is_of_company(row, self._config.company_id)]
+            raise unreadable(received, SEARCHING, "has no list of employees")
+        return received, document, rows
 
     def _document(self, received: Received, what: str) -> object:
         if not received.ok:

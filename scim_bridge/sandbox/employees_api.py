@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify, make_response, request
 
 from scim_bridge.sandbox import documents
 from scim_bridge.sandbox.company import COMPANY_ID, Company, Refused, SandboxEmployee, not_found
-from scim_bridge.sandbox.documents import created, employee_document, in_own_form, kept, listed, page_of, v4_document
+from scim_bridge.sandbox.documents import Document, created, employee_document, in_own_form, kept, page_of, v4_document
 from scim_bridge.sandbox.style import Style
 
 
@@ -120,7 +120,9 @@ class EmployeesApi:
         return self._written(lambda: self._company.create(employee), created=True)
 
     def _list(self) -> Response:
-        documents = self._documents(lambda employee: True)
+        return self._paged(self._documents(lambda employee: True))
+
+    def _paged(self, documents: list[Document]) -> Response:
         body, headers = page_of(documents, request.args, request.path, self._style())
         return make_response(jsonify(body), headers)
 
@@ -131,7 +133,7 @@ class EmployeesApi:
         found = self._documents(lambda employee: any(query in text.lower() for text in _texts(employee)))
         if self._style().brief_search:
             found = [{key: document[key] for key in _BRIEF if key in document} for document in found]
-        return jsonify(listed(found, self._style()))
+        return self._paged(found)
 
     def _get(self, number: str) -> Response:
         with self._company.lock:

@@ -30,7 +30,7 @@ class Style:
     """
 
     paging: str = "none"
-    """How the list of all employees is paged, one of `ALL_PAGINGS`.
+    """How the list of all employees, and what a search finds, is paged, one of `ALL_PAGINGS`.
 
     `none` shows all employees at once. `link` has `links.next` (a bare array the header `Link`), `token` a
     `continuationToken` (a bare array the header `X-Continuation-Token`), `page` has `page`, `pageSize` and

@@ -281,6 +281,42 @@ def test_an_empty_answer_is_no_one(world, client, body):
     assert client.search("1042") == []
 
 
+FOUND = [f"{1000 + number}" for number in range(25)]
+
+
+def many_are_found(world):
+    for index, number in enumerate(FOUND):
+        world.ditio.plant(number, phone=f"+4790000{index:03}")
+
+
+@pytest.mark.parametrize("envelope", ["bare", "data", "items"])
+@pytest.mark.parametrize("paging", ["link", "token", "page"])
+@pytest.mark.parametrize("first_page", [0, 1])
+def test_a_search_is_read_to_its_last_page(world, envelope, paging, first_page):
+    """P4: the employee on the second page would be made a second time. Paging of the search is unknown ([U])."""
+    many_are_found(world)
+    world.ditio.style = Style(envelope=envelope, paging=paging, page_size=10, first_page=first_page)
+    client = world.client()
+
+    if (envelope, paging) == ("bare", "page"):
+        # It says how many there are, and not how to read them.
+        with pytest.raises(TransientError, match="not how to read them"):
+            client.search("+4790000")
+    else:
+        assert [each.employee_number for each in client.search("+4790000")] == FOUND
+    assert [each.employee_number for each in client.search("+4790000003")] == ["1003"]
+    assert world.api_calls <= 4
+
+
+def test_a_search_whose_pages_repeat_themselves_is_no_answer(world, client):
+    world.ditio.plant("1042", phone="+4798765432")
+    for _ in range(2):
+        world.answers(200, '{"data": [{"employeeNumber": "1042"}], "nextLink": "/search?page=2"}')
+
+    with pytest.raises(TransientError, match="again"):
+        client.search("+4798765432")
+
+
 def test_a_search_that_does_not_exist_is_a_wrong_address(world, client):
     """An empty list would hide a duplicate (rule P4)."""
     world.answers(404)
