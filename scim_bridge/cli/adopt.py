@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 import click
 
-from scim_bridge import logs
 from scim_bridge.adopt.run import BY, SIDES, Dispute, Found
 from scim_bridge.bootstrap import build
 from scim_bridge.certificates import workbook
@@ -24,6 +23,7 @@ from scim_bridge.cli.output import (
     excel_option,
     format_option,
     is_formula,
+    log_as,
     paragraph,
     private_file,
     shown,
@@ -287,7 +287,7 @@ def adopt(
             click.echo(accept_employee(options, database, tenant, rules, *accept), err=True)
             if not apply and decisions is None and output is None:
                 return
-        logs.configure("error", options.settings.log.format)
+        log_as(options.settings.log, background=asked)
         adoption = build(options.of(tenant), database=database).adoption(tenant)
         author, lines = asked_for(database, tenant) if asked and apply else (operator(), _lines(decisions))
         with ExitStack() as shown:

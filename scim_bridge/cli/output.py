@@ -25,9 +25,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from scim_bridge import logs
 from scim_bridge.errors import BridgeError
 from scim_bridge.reconcile.report import Progress as Told
 from scim_bridge.settings import DEFAULT_TENANT, Settings
+from scim_bridge.settings.model import Log
 
 Format = Literal["table", "json"]
 
@@ -311,6 +313,29 @@ def _draw(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], cons
         console.print(table)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+_BACKGROUND = "scim_bridge.background"
+
+
+def log_as(settings: Log, *, background: bool) -> None:
+    """Set up the log of a command that an operator waits for, or of one that a worker started: see `tell`."""
+    logs.configure(settings.level if background else "error", settings.format)
+    click.get_current_context().meta[_BACKGROUND] = background
+
+
+def tell(sentence: str, event: str = "command.failed", **about: object) -> None:
+    """Tell a sentence to the operator, on standard error.
+
+    What a worker started writes into the worker's log: there it is an event, in the format of all others.
+
+    :param about: What an event has beside it.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(_BACKGROUND):
+        logs.get_logger(__name__).error(event, why=sentence, **about)
+    else:
+        click.echo(sentence, err=True)
 
 
 @contextmanager

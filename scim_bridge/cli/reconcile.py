@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from scim_bridge import logs, traces
+from scim_bridge import traces
 from scim_bridge.bootstrap import build
 from scim_bridge.cli.context import Options, operator
 from scim_bridge.cli.output import (
@@ -20,9 +20,11 @@ from scim_bridge.cli.output import (
     format_option,
     formats_option,
     known_tenant,
+    log_as,
     only_with_csv,
     print_rows,
     private_file,
+    tell,
     tenant_option,
 )
 from scim_bridge.cli.reconcile_report import Printed, ReportFormat, is_coloured
@@ -173,7 +175,7 @@ def reconcile(
         request = replace(request, with_entra=with_entra or by_setting)
     request.check()
     known_tenant(options.settings, tenant)
-    logs.configure("error", options.settings.log.format)
+    log_as(options.settings.log, background=scheduled or approved)
     traces.configure()
     # Nearly all that a batch of people makes is in use until its end: looking for garbage in it would take a sixth of
     # the time.
@@ -187,7 +189,7 @@ def reconcile(
         coloured = is_coloured(output)
         _write(printed.pieces(format, coloured=coloured, excel=excel), output)
     for note in report.notes:
-        click.echo(f"Entra: {note}", err=True)
+        tell(f"Entra: {note}", "reconcile.entra_noted", tenant=tenant)
     if report.exit == STOPPED:
         _tell_stopped(report, tenant)
     ctx.exit(report.exit)
@@ -259,10 +261,12 @@ def _write(pieces: Iterable[str], output: Path | None) -> None:
 
 def _tell_stopped(report: Report, tenant: str) -> None:
     plan = report.run.id
-    click.echo(
+    tell(
         f"Stopped, and nothing was sent: {report.stopped}. Read plan {plan}. If it is right, "
         f"run: {apply_command(plan, tenant, force=True)}",
-        err=True,
+        "reconcile.stopped",
+        tenant=tenant,
+        plan=plan,
     )
 
 

@@ -252,6 +252,26 @@ def test_an_empty_answer_is_exit_3_with_figure_and_way_on(run: Run, world: World
     assert f"scim-bridge reconcile --apply --plan {plan} --force" in result.stderr
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_worker_starts_writes_into_its_log_in_the_format_of_the_log(
+    run: Run, world: World, ditio: dict[str, str], fails: bool
+):
+    """Design, section 5 (`LOG__FORMAT`): a collector reads the log of the worker line by line."""
+    world.ditio.company.employees.clear()
+
+    result = run(
+        *reconcile_command(Options(), "default")[3:],
+        **{**ditio, **(NOWHERE if fails else {})},
+        SCIM_BRIDGE_LOG__FORMAT="json",
+    )
+
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert result.exit_code == (1 if fails else 3)
+    told = next(line for line in lines if line["level"] == "error")
+    assert told["event"] == ("command.failed" if fails else "reconcile.stopped")
+    assert ("no connection could be made" if fails else "shows no employee at all") in told["why"]
+
+
 def test_what_is_proposed_is_about_the_same_company(run: Run, world: World, ditio: dict[str, str]):
     """Design, section 5: such commands are copied as they are; without `--tenant` they are about another company."""
     nord = {**ditio, **NORD}
