@@ -28,6 +28,7 @@ from scim_bridge.storage.console import ConsoleSessions
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
 from scim_bridge.storage.directory import Directory
 from scim_bridge.storage.engine import (
+    BEGIN,
     REQUESTS,
     SQLITE_BUSY_SECONDS,
     Patience,
@@ -230,8 +231,7 @@ class Database:
         patience: Patience = REQUESTS,
     ) -> None:
         self.engine = engine_of(url, pool_size, patience)
-        single = {"single": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        self._single = self.engine.execution_options(**single)
+        self._single = self.engine.execution_options(single=True)
         self._writing = self.engine.execution_options(write=True)
         self._file = watched_file(self.engine)
         # What made the last write of this process fail, unless a later one succeeded.
@@ -266,7 +266,8 @@ class Database:
         :param tenant: The company that writes, because companies take turns. Writes without a company share one turn.
         :param within: How many seconds to wait for the turn on SQLite, if less than usual.
         """
-        work = Work()
+        # SQLite has begun: see `engine_of`. PostgreSQL gets its BEGIN together with the first statements.
+        work = Work() if self.is_sqlite else Work(unsent=[(BEGIN, None)])
         try:
             with (
                 traces.detail("transaction"),

@@ -133,10 +133,16 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         _give_up_after(connection, patience.statement + ANSWER_MARGIN_SECONDS, engine.dialect)
-        # Not sent in the startup packet, because a connection pooler would refuse it.
+        # The driver would wait for the answer to each BEGIN, so the bridge begins transactions itself (see on_begin).
         connection.autocommit = True
+        # Not sent in the startup packet, because a connection pooler would refuse it.
         connection.cursor().execute(statement)
-        connection.autocommit = False
+
+    def on_begin(connection: Connection) -> None:
+        # One that will write begins with its first statement: see `Transaction`.
+        options = connection.get_execution_options()
+        if not options.get("single", False) and not options.get("write", False):
+            executed(connection, BEGIN)
 
     def on_checkin(connection: Any, _: ConnectionPoolEntry) -> None:
         if connection is not None:
@@ -144,6 +150,7 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
 
     event.listen(engine, "do_connect", _connected)
     event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
     event.listen(engine, "checkin", on_checkin)
     engine.dialect.do_ping = _checked(engine.dialect.do_ping)  # type: ignore[method-assign, assignment]
     return engine
@@ -237,12 +244,14 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         # A transaction that will write takes the lock at once, because a later upgrade can fail without waiting.
         options = connection.get_execution_options()
         if not options.get("single", False):
-            executed(connection, "BEGIN IMMEDIATE" if options.get("write", False) else "BEGIN")
+            executed(connection, "BEGIN IMMEDIATE" if options.get("write", False) else BEGIN)
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
 
+
+BEGIN = "BEGIN"
 
 _SERVER_TIME = select(func.clock_timestamp())
 
@@ -251,7 +260,7 @@ _SERVER_TIME = select(func.clock_timestamp())
 class Work:
     """What is left to do at the end of a writing transaction."""
 
-    unsent: list[tuple[Executable | Prepared, Any]] = field(default_factory=list)
+    unsent: list[tuple[Executable | Prepared | str, Any]] = field(default_factory=list)
     """Statements that wait for the next one: see `Transaction.later`."""
 
     to_tell: list[Callable[[], None]] = field(default_factory=list)
@@ -381,9 +390,11 @@ class Transaction:
         self._work.to_tell.append(tell)
 
 
-def _execute(connection: Connection, statement: Executable | Prepared, values: Any) -> None:
+def _execute(connection: Connection, statement: Executable | Prepared | str, values: Any) -> None:
     if isinstance(statement, Prepared):
         statement.execute(connection, values)
+    elif isinstance(statement, str):
+        executed(connection, statement)
     else:
         connection.execute(statement, values)
 

@@ -53,7 +53,7 @@ def dress(database: Database, advance: Callable[[int], None]) -> None:
     with database.write("default") as s:
         _repair_all(s, len(rows))
     if not database.is_sqlite:
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with database.engine.connect().execution_options(single=True) as connection:
             connection.execute(text("VACUUM ANALYZE"))
 
 

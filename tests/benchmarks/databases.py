@@ -37,7 +37,7 @@ def new_postgresql(server_url: str, name: str) -> str:
     """Make a database on that server; its URL."""
     url = make_url(server_url).set(drivername="postgresql+psycopg")
     database = Database(url.render_as_string(hide_password=False), patience=COMMANDS)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with database.engine.connect().execution_options(single=True) as connection:
         connection.execute(text(f'CREATE DATABASE "{name}"'))
     database.close()
     return url.set(database=name).render_as_string(hide_password=False)

@@ -124,7 +124,7 @@ def fill(database: Database, users: int, pattern: Pattern, advance: Callable[[in
         advance(len(numbers))
     if not database.is_sqlite:
         # Autovacuum would do it within a minute, in the middle of the measuring.
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with database.engine.connect().execution_options(single=True) as connection:
             connection.execute(text("VACUUM ANALYZE"))
 
 

@@ -57,6 +57,41 @@ def test_nothing_of_it_stays_if_the_transaction_fails(database: Database):
     assert held(database) == []
 
 
+def within_a_savepoint(s: Session) -> None:
+    with s.connection.begin_nested():
+        s.connection.execute(insert(claims), ROW)
+
+
+BEGINNINGS: dict[str, Callable[[Session], object]] = {
+    "waits": lambda s: s.later(insert(claims), ROW),
+    "several wait": lambda s: [s.later(insert(claims), row) for row in (ROW, OTHER)],
+    "sent alone": lambda s: s.connection.execute(insert(claims), ROW),
+    "sent with what is asked": lambda s: (s.later(insert(claims), ROW), s.answers(((STANDING, {**ROW}),))),
+    "after the time": lambda s: (s.now, s.connection.execute(insert(claims), ROW)),
+    "of another company": lambda s: s.of("nord").connection.execute(insert(claims), ROW),
+    "serialised": lambda s: (s.serialise("claims"), s.connection.execute(insert(claims), ROW)),
+    "within a savepoint": within_a_savepoint,
+}
+
+
+@pytest.mark.parametrize("begins", BEGINNINGS.values(), ids=BEGINNINGS)
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_whatever_comes_first_is_part_of_the_transaction(
+    database: Database, begins: Callable[[Session], object], is_sent: bool
+):
+    """PostgreSQL gets its BEGIN with it, and would keep at once what came before that."""
+    with suppress(ZeroDivisionError), database.write("default") as s:
+        begins(s)
+        if is_sent:
+            s.send()
+        raise ZeroDivisionError
+
+    assert held(database) == []
+    with database.write("default") as s:
+        begins(s)
+    assert held(database)
+
+
 @pytest.mark.parametrize("before", [0, 3])
 def test_one_that_fails_is_told_as_any_other_and_nothing_stays(database: Database, before: int):
     """Alone it is executed as any statement; with others, all of them are sent at once."""
