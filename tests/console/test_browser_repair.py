@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.console.test_browser import DESKTOP, PHONE, host, opens, world
+from tests.console.test_browser import LOOKS, PHONE, host, is_whole, opens, world
 from tests.console.test_browser_more import made
 from tests.console.test_drift import compared
 from tests.console.test_first_day import OLA, first_day, works
@@ -14,25 +13,6 @@ from tests.console.test_repair import works as repairs
 from tests.world import World
 
 __all__ = ["first_day", "host", "opens", "users", "world"]
-
-
-LOOKS = pytest.mark.parametrize(
-    ("role", "locale", "viewport", "scheme"),
-    [
-        ("operator", "en-GB", DESKTOP, "light"),
-        ("operator", "nb-NO", PHONE, "dark"),
-        ("viewer", "nb-NO", PHONE, "light"),
-    ],
-)
-
-
-def is_whole(sight: Any, path: str, locale: str) -> None:
-    """Nothing keeps people out, nothing is wider than the window, and it is in their language."""
-    sight.goes(path)
-    assert sight.serious() == [], path
-    wide = sight.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"{path} is wider than the window"
-    expect(sight.page.locator("html")).to_have_attribute("lang", locale[:2])
 
 
 @LOOKS
