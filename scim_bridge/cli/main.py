@@ -89,7 +89,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, lazy.short_help) for name, lazy in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command. An expected error is told on standard error; the exit code is 1."""
+        """Run a command. An expected error prints its message: see `output.tell`. The exit code is 1."""
         try:
             return super().invoke(ctx)
         except BridgeError as error:

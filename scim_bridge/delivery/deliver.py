@@ -15,7 +15,7 @@ from scim_bridge.delivery.create import create_employee, find_created, settle_ab
 from scim_bridge.delivery.guard import hands_off_note
 from scim_bridge.delivery.intake import Intake
 from scim_bridge.delivery.plan_rows import deliver_rows, settle_rows
-from scim_bridge.delivery.stale_claims import check_holders
+from scim_bridge.delivery.stale_claims import NOT_CHECKED, check_holders
 from scim_bridge.delivery.undo import Undo
 from scim_bridge.delivery.update import update_employee
 from scim_bridge.domain.outcome import MAX_DETAIL, Outcome, Reason, Settled, TryAgain, delay_seconds, remarks
@@ -62,7 +62,7 @@ def _take_steps(attempt: Attempt, undo: Undo | None) -> None:
     if attempt.facts.scope is not None:
         deliver_rows(attempt, attempt.facts.scope)
         return
-    checked = check_holders(attempt)
+    checked = check_holders(attempt) if attempt.waits_for_claim else NOT_CHECKED
     if checked.has_changed:
         return  # This person was marked due: the next attempt uses what is known now.
     if person.employee_number is not None:

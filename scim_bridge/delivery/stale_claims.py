@@ -102,10 +102,11 @@ class HolderCheck:
     """Why a holder could not be read. It is tried again, and must not stop anything else."""
 
 
+NOT_CHECKED = HolderCheck()
+
+
 def check_holders(attempt: Attempt) -> HolderCheck:
     """Read the holders of the claims that this person waits for, if `outbox retry` asked for it."""
-    if not attempt.waits_for_claim:
-        return HolderCheck()
     has_changed, trouble = False, None
     for claim in sorted(_asked_for(attempt), key=lambda each: each.kind):
         try:

@@ -321,10 +321,11 @@ class DitioClient:
 
     def _found(self, query: Query, *, within: float | None, renews: bool) -> tuple[Received, object, list[JsonObject]]:
         """Return one page of what a search finds: the answer, its document, and its rows."""
+        what = SEARCHING
         received = self._session.request(
             "GET",
             f"{EMPLOYEES}/search",
-            what=SEARCHING,
+            what=what,
             operation="search",
             query=query,
             within=within,
@@ -332,13 +333,13 @@ class DitioClient:
         )
         if received.status in (404, 405):
             # An empty result here would hide a duplicate, and the search is documented: the address is wrong.
-            said = f"{SEARCHING}: Ditio answered {received.status} (request {received.request_id})"
+            said = f"{what}: Ditio answered {received.status} (request {received.request_id})"
             cure = "DITIO__API_URL seems wrong; the base may need a path, such as /core"
             raise received.error(CredentialsRefused(f"{said}. {cure}"))
-        document = self._document(received, SEARCHING)
+        document = self._document(received, what)
         rows = rows_of(document)
         if rows is None:
-            raise unreadable(received, SEARCHING, "has no list of employees")
+            raise unreadable(received, what, "has no list of employees")
         return received, document, rows
 
     def _document(self, received: Received, what: str) -> object:

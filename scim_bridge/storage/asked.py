@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 
 from scim_bridge.storage.admin_tables import schedules
-from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent, upsert
+from scim_bridge.storage.engine import Repository, Transaction, upsert
+from scim_bridge.storage.prepared import insert_if_absent
 
 _PREFIX = "asked:"
 """Tells the tasks in `schedules` that were asked for once from those that come again and again."""

@@ -9,8 +9,8 @@ from sqlalchemy import Row, and_, bindparam, case, exists, or_, select, update
 from scim_bridge.domain.breaker import LONGEST_GAP_SECONDS, Breaker, gap_seconds
 from scim_bridge.domain.outcome import CAP_SECONDS, State
 from scim_bridge.domain.person import PersonId
-from scim_bridge.storage.engine import Repository, asked_now, insert_if_absent
-from scim_bridge.storage.prepared import Prepared
+from scim_bridge.storage.engine import Repository, asked_now
+from scim_bridge.storage.prepared import Prepared, insert_if_absent
 from scim_bridge.storage.tables import breakers, people
 
 # Built once, because every delivery reads it several times.

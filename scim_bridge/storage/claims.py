@@ -19,8 +19,8 @@ from sqlalchemy import (
 
 from scim_bridge.domain.outcome import Reason, State
 from scim_bridge.domain.person import Claim, ClaimKind, PersonId
-from scim_bridge.storage.engine import Repository, insert_if_absent, inserting
-from scim_bridge.storage.prepared import Prepared
+from scim_bridge.storage.engine import Repository
+from scim_bridge.storage.prepared import Prepared, insert_if_absent, inserting
 from scim_bridge.storage.tables import claim_waiters, claims, people
 
 # Built once, because every delivery reads both.

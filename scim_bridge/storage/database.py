@@ -27,16 +27,7 @@ from scim_bridge.storage.claims import STANDING, STANDING_OF_USER, Claims
 from scim_bridge.storage.console import ConsoleSessions
 from scim_bridge.storage.credentials import AccessTokens, Clients, Tokens
 from scim_bridge.storage.directory import Directory
-from scim_bridge.storage.engine import (
-    BEGIN,
-    REQUESTS,
-    SQLITE_BUSY_SECONDS,
-    Patience,
-    Transaction,
-    Work,
-    engine_of,
-    insert_if_absent,
-)
+from scim_bridge.storage.engine import BEGIN, REQUESTS, SQLITE_BUSY_SECONDS, Patience, Transaction, Work, engine_of
 from scim_bridge.storage.entra import EntraDirectory, EntraJobs
 from scim_bridge.storage.entra_calls import Quirks
 from scim_bridge.storage.guard import Guard
@@ -47,6 +38,7 @@ from scim_bridge.storage.outbox import Outbox, Pauses, RestLeases
 from scim_bridge.storage.pairs import Pairs
 from scim_bridge.storage.people import LOCKED_PERSON_OF_USER, HandsOffs, People, Permissions, PersonRecord, record_of
 from scim_bridge.storage.plans import PlanItems, Scopes
+from scim_bridge.storage.prepared import insert_if_absent
 from scim_bridge.storage.refusals import RefusedWrites
 from scim_bridge.storage.resources import LOCKED_RESOURCE, Lookups, Resources, StoredResource, stored_in, which
 from scim_bridge.storage.runs import Runs, Schedules

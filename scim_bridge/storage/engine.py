@@ -28,14 +28,13 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scim_bridge.errors import BridgeError
-from scim_bridge.storage.prepared import Prepared, all_of, at_once, executed
+from scim_bridge.storage.prepared import Prepared, all_of, at_once, executed, inserting
 from scim_bridge.storage.tables import UtcDateTime
 
 SQLITE_BUSY_SECONDS = 30
@@ -133,16 +132,10 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         _give_up_after(connection, patience.statement + ANSWER_MARGIN_SECONDS, engine.dialect)
-        # The driver would wait for the answer to each BEGIN, so the bridge begins transactions itself (see on_begin).
+        # The driver would wait for the answer to each BEGIN, so the bridge begins transactions itself: see `_begin`.
         connection.autocommit = True
         # Not sent in the startup packet, because a connection pooler would refuse it.
         connection.cursor().execute(statement)
-
-    def on_begin(connection: Connection) -> None:
-        # One that will write begins with its first statement: see `Transaction`.
-        options = connection.get_execution_options()
-        if not options.get("single", False) and not options.get("write", False):
-            executed(connection, BEGIN)
 
     def on_checkin(connection: Any, _: ConnectionPoolEntry) -> None:
         if connection is not None:
@@ -150,7 +143,7 @@ def _postgresql_engine(url: URL, pool_size: int, patience: Patience) -> Engine:
 
     event.listen(engine, "do_connect", _connected)
     event.listen(engine, "connect", on_connect)
-    event.listen(engine, "begin", on_begin)
+    event.listen(engine, "begin", _begin)
     event.listen(engine, "checkin", on_checkin)
     engine.dialect.do_ping = _checked(engine.dialect.do_ping)  # type: ignore[method-assign, assignment]
     return engine
@@ -232,7 +225,7 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
     )
 
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        # The driver would begin transactions too late, so the bridge begins them itself (see on_begin).
+        # The driver would begin transactions too late, so the bridge begins them itself: see `_begin`.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
@@ -240,18 +233,23 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
-    def on_begin(connection: Connection) -> None:
-        # A transaction that will write takes the lock at once, because a later upgrade can fail without waiting.
-        options = connection.get_execution_options()
-        if not options.get("single", False):
-            executed(connection, "BEGIN IMMEDIATE" if options.get("write", False) else BEGIN)
-
     event.listen(engine, "connect", on_connect)
-    event.listen(engine, "begin", on_begin)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
 BEGIN = "BEGIN"
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a transaction. One that will write begins with its first statements on PostgreSQL: see `Transaction`."""
+    options = connection.get_execution_options()
+    writes = options.get("write", False)
+    if options.get("single", False) or (writes and connection.dialect.name == "postgresql"):
+        return
+    # On SQLite a writer takes the lock at once, because a later upgrade can fail without waiting.
+    executed(connection, "BEGIN IMMEDIATE" if writes else BEGIN)
+
 
 _SERVER_TIME = select(func.clock_timestamp())
 
@@ -429,14 +427,6 @@ def upsert(s: Transaction, table: Table, rows: Sequence[Mapping[str, object]]) -
         s.later(_upsert(s.dialect, table, tuple(rows[0])), rows if len(rows) > 1 else rows[0])
 
 
-def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
-    """Insert a row unless one with its key exists. Return whether it was inserted.
-
-    It never causes a unique violation, which would end a PostgreSQL transaction.
-    """
-    return bool(_insert_if_absent(connection.dialect.name, table).execute(connection, row).fetchall())
-
-
 @cache
 def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Prepared:
     """Return the statement, built once for each table and its columns."""
@@ -444,13 +434,3 @@ def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Prepared:
     key = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in names if name not in key}
     return Prepared(statement.on_conflict_do_update(index_elements=key, set_=changed))
-
-
-@cache
-def _insert_if_absent(dialect: str, table: Table) -> Prepared:
-    return Prepared(inserting(dialect, table).on_conflict_do_nothing().returning(*table.primary_key))
-
-
-def inserting(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Return an INSERT that can do without conflicts."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Row, and_, bindparam, func, or_, select, update
 
 from scim_bridge.storage.admin_tables import schedules
-from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
-from scim_bridge.storage.prepared import Prepared
+from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.prepared import Prepared, insert_if_absent
 from scim_bridge.storage.tables import quirks
 
 Quirk = tuple[str, str]

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from scim_bridge.domain.person import HOUR, GuardedChange, PersonId, Verdict
-from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
+from scim_bridge.storage.engine import Repository, Transaction
+from scim_bridge.storage.prepared import insert_if_absent
 from scim_bridge.storage.tables import guarded, people
 
 _SAID = {

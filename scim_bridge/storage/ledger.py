@@ -34,8 +34,8 @@ from scim_bridge.domain.certificate import (
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.domain.outcome import Reason
 from scim_bridge.domain.person import ClaimKind, PersonId
-from scim_bridge.storage.engine import Repository, insert_if_absent
-from scim_bridge.storage.prepared import Prepared
+from scim_bridge.storage.engine import Repository
+from scim_bridge.storage.prepared import Prepared, insert_if_absent
 from scim_bridge.storage.tables import certificate_entries as entries
 from scim_bridge.storage.tables import certificate_ledger as ledger
 from scim_bridge.storage.tables import claims, people

@@ -4,9 +4,11 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection, Insert, Select, Update
+from sqlalchemy import Connection, Insert, Select, Table, Update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import CompoundSelect
@@ -200,3 +202,21 @@ def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Comp
         made=namedtuple("Found", [column.name for column in columns]) if columns else None,
         readers=tuple((index, reader) for index, reader in readers if reader is not None),
     )
+
+
+def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
+    """Insert a row unless one with its key exists. Return whether it was inserted.
+
+    It never causes a unique violation, which would end a PostgreSQL transaction.
+    """
+    return bool(_insert_if_absent(connection.dialect.name, table).execute(connection, row).fetchall())
+
+
+@cache
+def _insert_if_absent(dialect: str, table: Table) -> Prepared:
+    return Prepared(inserting(dialect, table).on_conflict_do_nothing().returning(*table.primary_key))
+
+
+def inserting(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an INSERT that can do without conflicts."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

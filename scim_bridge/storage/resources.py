@@ -34,9 +34,9 @@ from scim_bridge.storage.credentials import (
     valid_access_token,
     valid_token,
 )
-from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent
+from scim_bridge.storage.engine import Repository, Transaction
 from scim_bridge.storage.json_sql import ENTERPRISE, Columns, EmployeeNumberKey, json_sql
-from scim_bridge.storage.prepared import Prepared
+from scim_bridge.storage.prepared import Prepared, insert_if_absent
 from scim_bridge.storage.tables import exact_text, people, resources
 
 _OF_USER = Prepared(

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, not_, or_, select, update
 
 from scim_bridge.storage.admin_tables import PLAN_TABLES, plan_items, reconcile_runs, schedules
-from scim_bridge.storage.engine import Repository, Transaction, insert_if_absent, upsert
+from scim_bridge.storage.engine import Repository, Transaction, upsert
+from scim_bridge.storage.prepared import insert_if_absent
 
 _WITH_ROWS = or_(
     *(

@@ -11,7 +11,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber, Employment, Field
 from scim_bridge.domain.values import canonical
 from scim_bridge.storage.admin_tables import adoption_runs, in_sync, plan_items, reconcile_runs, snapshot
-from scim_bridge.storage.engine import Repository, Transaction, inserting, upsert
+from scim_bridge.storage.engine import Repository, Transaction, upsert
+from scim_bridge.storage.prepared import inserting
 from scim_bridge.storage.tables import from_stored, people, to_stored
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)

@@ -8,8 +8,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, delete
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from scim_bridge.storage.database import Database, is_out_of_reach
-from scim_bridge.storage.engine import insert_if_absent
-from scim_bridge.storage.prepared import Prepared, all_of
+from scim_bridge.storage.prepared import Prepared, all_of, insert_if_absent
 from scim_bridge.storage.tables import UtcDateTime, json_column
 
 THINGS = Table(
