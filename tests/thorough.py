@@ -1,9 +1,10 @@
 """How much a run of the tests covers: short walks by default, all of them with `--thorough`, which `.ci/run` adds.
 
-A short run takes each story on SQLite, and each sixth one on PostgreSQL too. A thorough run takes all stories about
-deliveries, Entra and notices on both, and each third one about commands, pages and requests. The same third is taken of
-a story in a rarer form of Ditio's answers, which is read before anything is stored. SQL itself is tried on both in each
-run. What a run leaves out is not collected: nothing is skipped to make a sample.
+A short run takes each story on SQLite, each third one of those in a rarer form of Ditio's answers, and each sixth one
+on PostgreSQL too. A thorough run takes all stories about deliveries, Entra and notices on both, and each third one
+about commands, pages and requests. The same third is taken of a story in a rarer form, which is read before anything is
+stored. SQL itself is tried on both in each run. What a run leaves out is not collected: nothing is skipped to make a
+sample.
 """
 
 from pathlib import Path
@@ -25,7 +26,7 @@ STORIES = ("cli", "console", "delivery", "graph", "notify", "protocol", "scenari
 IN_FULL = ("delivery", "graph", "notify", "scenarios")
 """Those of which a thorough run leaves out none."""
 
-EACH_NTH, EACH_NTH_IF_THOROUGH = 6, 3
+EACH_NTH, EACH_NTH_IF_THOROUGH, EACH_NTH_OF_RARER_FORMS = 6, 3, 3
 
 _is_thorough = False
 
@@ -46,19 +47,24 @@ def chosen(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only a thorough run takes, unless tests were named."""
     if any("::" in argument for argument in config.args):
         return
-    left_out = {item for item in items if "postgresql" in item.name and _is_left_out(item)}
+    left_out = {item for item in items if _is_left_out(item)}
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
 
 
 def _is_left_out(item: pytest.Item) -> bool:
-    if not _is_thorough and item.get_closest_marker("short_on_sqlite") is not None:
-        return True
+    is_on_postgresql, has_a_rarer_form = "postgresql" in item.name, _has_a_rarer_form(item)
     folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    if folder not in STORIES or (_is_thorough and folder in IN_FULL and not _has_a_rarer_form(item)):
+    if not _is_thorough and is_on_postgresql and item.get_closest_marker("short_on_sqlite") is not None:
+        return True
+    if folder not in STORIES:
         return False
-    return crc32(item.nodeid.encode()) % (EACH_NTH_IF_THOROUGH if _is_thorough else EACH_NTH) > 0
+    if is_on_postgresql:
+        nth = EACH_NTH if not _is_thorough else EACH_NTH_IF_THOROUGH if has_a_rarer_form or folder not in IN_FULL else 1
+    else:
+        nth = EACH_NTH_OF_RARER_FORMS if has_a_rarer_form and not _is_thorough else 1
+    return crc32(item.nodeid.encode()) % nth > 0
 
 
 def _has_a_rarer_form(item: pytest.Item) -> bool:

@@ -14,11 +14,13 @@ from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.console.company import SETTINGS, fill
 from tests.console.conftest import CHROMIUM, Complaints, link, listening, person_id
-from tests.thorough import either
+from tests.thorough import either, short_on_sqlite
 from tests.world import World
 
 if CHROMIUM is None:
     pytest.skip("there is no Chromium: `apt-get install chromium`", allow_module_level=True)
+
+pytestmark = short_on_sqlite
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 

@@ -9,9 +9,12 @@ from scim_bridge.reconcile.report import Request
 from tests.console.company import fill
 from tests.console.test_browser import LOOKS, PHONE, host, is_whole, opens, world
 from tests.console.test_certificates import brings, in_days
+from tests.thorough import short_on_sqlite
 from tests.world import World
 
 __all__ = ["host", "opens", "world"]
+
+pytestmark = short_on_sqlite
 
 
 PAGES = [

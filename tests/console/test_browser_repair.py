@@ -10,9 +10,12 @@ from tests.console.test_drift import compared
 from tests.console.test_first_day import OLA, first_day, works
 from tests.console.test_repair import WANTED, users
 from tests.console.test_repair import works as repairs
+from tests.thorough import short_on_sqlite
 from tests.world import World
 
 __all__ = ["first_day", "host", "opens", "users", "world"]
+
+pytestmark = short_on_sqlite
 
 
 @LOOKS

@@ -15,10 +15,10 @@ from scim_bridge.storage.database import Database
 from tests.processes.chaos import Chaos, chaos
 from tests.thorough import either, short_on_sqlite
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", either(30, 8)))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", either(30, 5)))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SEEDS = range(SEED, SEED + int(os.environ.get("CHAOS_SEEDS", "1")))
-PEOPLE = int(os.environ.get("CHAOS_PEOPLE", either(150, 60)))
+PEOPLE = int(os.environ.get("CHAOS_PEOPLE", either(150, 40)))
 CLIENTS = 6
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")

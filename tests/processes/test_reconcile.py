@@ -20,6 +20,7 @@ from scim_bridge.storage.runs import Run
 from scim_bridge.web.console.visitors import author_of
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import command_of, eventually, run
+from tests.thorough import short_on_sqlite
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
@@ -98,6 +99,7 @@ def test_a_run_that_is_killed_half_way_leaves_a_plan_and_no_lock(
     assert {row["reason"] for row in found["skipped"]} == {DUE_ALREADY}
 
 
+@short_on_sqlite
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_what_was_approved_in_the_console_is_repaired_by_a_worker(
     bridge: Bridge, database: Database, ditio: Ditio, tmp_path: Path

@@ -48,6 +48,7 @@ from scim_bridge.storage.search import Branch, CertificateSearch, RootSearch
 from scim_bridge.storage.snapshot import Seen
 from scim_bridge.storage.tables import certificate_entries, certificate_ledger, metadata, people
 from tests.conftest import Clock
+from tests.thorough import short_on_sqlite
 
 OURS, THEIRS = "ours", "theirs"
 KARI, PER, OLA = PersonId("kari"), PersonId("per"), PersonId("ola")
@@ -330,6 +331,7 @@ CHANGES: dict[str, Callable[[Session], object]] = {
 }
 
 
+@short_on_sqlite
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_is_changed_for_one_is_not_changed_for_the_other(companies: Database, clock: Clock, change: str):
     """Design, section 10: one tenant can never touch another's data. Each change does change its own."""
