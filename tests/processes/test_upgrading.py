@@ -31,7 +31,7 @@ from tests.later import LATER, NEEDS_LATER, package
 from tests.processes.conftest import Bridge, Ditio
 from tests.processes.running import PATIENCE_SECONDS, ROOT, Running, eventually, run
 from tests.processes.test_deploy import Proxy, free_port
-from tests.thorough import either
+from tests.thorough import either, short_on_sqlite
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes below /proc")
 
@@ -56,6 +56,7 @@ def revision_of(url: str) -> str:
 # -- Several start at once --------------------------------------------------------------------------------------------
 
 
+@short_on_sqlite
 @pytest.mark.parametrize("begins", ["empty", "old"])
 def test_several_instances_start_at_once(empty_url: str, begins: str, tmp_path: Path, ditio: Ditio):
     """D7: exactly one migrates, the others wait for it, and none fails."""

@@ -16,7 +16,7 @@ from tests.thorough import either
 
 IS_WHOLE = os.environ.get("INTERLEAVINGS") == "all"
 
-NTH_WALK, NTH_ON_POSTGRESQL, NTH_BOUNDARY = either(61, 211), 488, 4
+NTH_WALK, NTH_ON_POSTGRESQL, NTH_BOUNDARY, NTH_SHOWN = either(61, 211), 488, 4, either(1, 3)
 """What the sample takes: each so manieth walk, and of that each so manieth boundary. The first is prime, so that each
 story and each event has its turn."""
 
@@ -39,7 +39,7 @@ def chosen() -> Iterator[tuple[str, Walk, int]]:
         if IS_WHOLE:
             yield from (("sqlite", walk, 1), ("postgresql", walk, 1))
         elif walk in SHOWN:
-            yield "sqlite", walk, 1 if walk.answers == "answered" else NTH_BOUNDARY
+            yield "sqlite", walk, NTH_SHOWN if walk.answers == "answered" else NTH_BOUNDARY
         elif place % NTH_ON_POSTGRESQL == 0:
             yield "postgresql", walk, NTH_BOUNDARY
         elif place % NTH_WALK == 0:
