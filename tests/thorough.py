@@ -20,6 +20,9 @@ T = TypeVar("T")
 short_on_sqlite = pytest.mark.short_on_sqlite
 """A long test, which a short run takes on SQLite alone."""
 
+thorough_only = pytest.mark.thorough_only
+"""A long test of what others try too, which a short run leaves out."""
+
 STORIES = ("cli", "console", "delivery", "graph", "notify", "protocol", "scenarios", "web")
 """Folders of tests that reach the database through the whole bridge."""
 
@@ -36,6 +39,7 @@ def configure(config: pytest.Config) -> None:
     global _is_thorough
     _is_thorough = bool(config.getoption("thorough"))
     config.addinivalue_line("markers", "short_on_sqlite: a short run takes it on SQLite alone")
+    config.addinivalue_line("markers", "thorough_only: a short run leaves it out")
 
 
 def either(thorough: T, short: T) -> T:
@@ -54,17 +58,22 @@ def chosen(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _is_left_out(item: pytest.Item) -> bool:
-    is_on_postgresql, has_a_rarer_form = "postgresql" in item.name, _has_a_rarer_form(item)
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    if not _is_thorough and is_on_postgresql and item.get_closest_marker("short_on_sqlite") is not None:
+    is_on_postgresql = "postgresql" in item.name
+    leaves_out = {"thorough_only", "short_on_sqlite"} if is_on_postgresql else {"thorough_only"}
+    if not _is_thorough and any(marker.name in leaves_out for marker in item.iter_markers()):
         return True
-    if folder not in STORIES:
-        return False
-    if is_on_postgresql:
-        nth = EACH_NTH if not _is_thorough else EACH_NTH_IF_THOROUGH if has_a_rarer_form or folder not in IN_FULL else 1
-    else:
-        nth = EACH_NTH_OF_RARER_FORMS if has_a_rarer_form and not _is_thorough else 1
-    return crc32(item.nodeid.encode()) % nth > 0
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return folder in STORIES and crc32(item.nodeid.encode()) % _nth(item, folder, is_on_postgresql) > 0
+
+
+def _nth(item: pytest.Item, folder: str, is_on_postgresql: bool) -> int:
+    """Each so manieth story of this kind is taken."""
+    has_a_rarer_form = _has_a_rarer_form(item)
+    if not is_on_postgresql:
+        return EACH_NTH_OF_RARER_FORMS if has_a_rarer_form and not _is_thorough else 1
+    if not _is_thorough:
+        return EACH_NTH
+    return EACH_NTH_IF_THOROUGH if has_a_rarer_form or folder not in IN_FULL else 1
 
 
 def _has_a_rarer_form(item: pytest.Item) -> bool:

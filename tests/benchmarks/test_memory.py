@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.benchmarks.memory import PARTS, goals, memory
 from tests.benchmarks.stage import Plan, Stage
+from tests.thorough import thorough_only
 
 
 def test_what_is_flat_and_what_grows():
@@ -16,6 +17,7 @@ def test_what_is_flat_and_what_grows():
     assert (flat, grows, is_large) == ([True, True], [False, True], [True, False])
 
 
+@thorough_only
 def test_a_short_run(tmp_path: Path):
     """A real server: every request is answered as it should be, and its memory is looked at after each part."""
     plan = Plan(

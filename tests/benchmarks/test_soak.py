@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tests.benchmarks import soak
 from tests.benchmarks.chart import Panel, ceiling, svg
 from tests.benchmarks.soaking import Sample, by_minute, judged, panels
+from tests.thorough import thorough_only
 
 FLAT = Sample(0.0, 150.0, 90.0, 40, 30, 12, 500, 3.0, 9.0, 130.0, 260.0, 1.0, 4.0, 5.0, 1.0, 0, 0, 0.5)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -76,6 +77,7 @@ def test_the_chart_draws_each_line_to_scale():
     assert {"<A>", "Memory & more", "web"} <= {each.text for each in picture.iter(f"{SVG}text")}
 
 
+@thorough_only
 def test_a_short_soak(tmp_path: Path):
     """Real processes: every request is answered as it should be, and all figures are there."""
     output, chart = tmp_path / "soak.json", tmp_path / "soak.svg"

@@ -19,7 +19,7 @@ from scim_bridge.cli.demo.scene import Scene, running_bridge
 from scim_bridge.cli.demo.stage import Check
 from scim_bridge.errors import BridgeError
 from tests.processes.running import ROOT
-from tests.thorough import either
+from tests.thorough import either, thorough_only
 
 PATIENCE_SECONDS = 90.0
 
@@ -119,6 +119,7 @@ def test_the_demo_stays_up_until_it_is_told_to_end(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@thorough_only
 def test_what_was_changed_behind_the_bridge_is_found(monkeypatch: pytest.MonkeyPatch):
     """The proof would be worth nothing if it could not fail: the person is listed, and the exit code is 1."""
 

@@ -24,7 +24,7 @@ from scim_bridge.storage.database import Database
 from tests.conftest import Clock
 from tests.protocol.conftest import Scim
 from tests.protocol.judged import Judged
-from tests.thorough import either, short_on_sqlite
+from tests.thorough import either, short_on_sqlite, thorough_only
 from tests.world import TOKEN, World
 
 BASE = "http://localhost/scim/v2"
@@ -110,7 +110,7 @@ def test_scim2_tester_objects_to_nothing(scim: Scim, patch_status: int):
     assert judged.faults() == []
 
 
-@short_on_sqlite
+@thorough_only
 def test_scim2_tester_objects_only_to_the_delivery_of_a_whole_application(application: Judged):
     """A6: beside what was sent, the extension tells how far the delivery is, and this judge compares it as a whole.
 
