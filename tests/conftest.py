@@ -36,6 +36,7 @@ from tests.order import InTurn
 from tests.redaction import WATCH, looked_through
 from tests.redaction import learning as learning
 from tests.redaction import nothing_leaks as nothing_leaks
+from tests.thorough import either
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -44,7 +45,6 @@ EMPTIED = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.s
 
 # A property test never fails for being slow on a busy machine.
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("same", settings.get_profile("explore"), derandomize=True)
 
 PACKAGE = Path(scim_bridge.__file__).parent
 
@@ -145,9 +145,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A change fails by what it does, not by the examples of the day. `--hypothesis-seed=7` tries others.
-    settings.load_profile("explore" if config.getoption("--hypothesis-seed") else "same")
     thorough.configure(config)
+    # A change fails by what it does, not by the examples of the day. `--hypothesis-seed=7` tries others.
+    settings.register_profile("same", settings.get_profile("explore"), derandomize=True, max_examples=either(100, 40))
+    settings.load_profile("explore" if config.getoption("--hypothesis-seed") else "same")
     if not hasattr(config, "workerinput"):
         # Once, and also where Python is told to write none of it: tests start the bridge a hundred times.
         compile_dir(PACKAGE, quiet=2)

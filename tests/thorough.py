@@ -1,10 +1,9 @@
 """How much a run of the tests covers: short walks by default, all of them with `--thorough`, which `.ci/run` adds.
 
-A short run takes each story on SQLite, each third one of those in a rarer form of Ditio's answers, and each sixth one
+A short run takes each story on SQLite, each fifth one of those in a rarer form of Ditio's answers, and each eighth one
 on PostgreSQL too. A thorough run takes all stories about deliveries, Entra and notices on both, and each third one
-about commands, pages and requests. The same third is taken of a story in a rarer form, which is read before anything is
-stored. SQL itself is tried on both in each run. What a run leaves out is not collected: nothing is skipped to make a
-sample.
+about commands, pages and requests, as well as of those in a rarer form, which is read before anything is stored. SQL
+itself is tried on both in each run. What a run leaves out is not collected: nothing is skipped to make a sample.
 """
 
 from pathlib import Path
@@ -29,7 +28,7 @@ STORIES = ("cli", "console", "delivery", "graph", "notify", "protocol", "scenari
 IN_FULL = ("delivery", "graph", "notify", "scenarios")
 """Those of which a thorough run leaves out none."""
 
-EACH_NTH, EACH_NTH_IF_THOROUGH, EACH_NTH_OF_RARER_FORMS = 6, 3, 3
+EACH_NTH, EACH_NTH_IF_THOROUGH, EACH_NTH_OF_RARER_FORMS = 8, 3, 5
 
 _is_thorough = False
 
