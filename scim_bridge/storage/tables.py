@@ -1,5 +1,6 @@
 """The tables of people, documents and certificates, and their column types. All have the tenant, indexes too."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -37,21 +38,32 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], object] | None:
+        """Return what makes a parameter. A write has a dozen instants: the library's own way takes much longer."""
+        return _text_in_utc if dialect.name == "sqlite" else super().bind_processor(dialect)
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Refuse instants without a time zone, and store UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is UTC:
-            return value
-        if value.tzinfo is None:
-            raise ValueError("an instant without a time zone can't be stored")
-        return value.astimezone(UTC)
+        return None if value is None else _in_utc(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return UTC, with whatever time zone the driver returns it."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is UTC:
+        return value
+    if value.tzinfo is None:
+        raise ValueError("an instant without a time zone can't be stored")
+    return value.astimezone(UTC)
+
+
+def _text_in_utc(value: datetime | None) -> str | None:
+    """Return the text that SQLAlchemy's `DateTime` stores in SQLite."""
+    return None if value is None else _in_utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def json_column() -> TypeEngine[Any]:

@@ -2,9 +2,27 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, Text, bindparam, delete, event, insert, select, text, update
+from hypothesis import assume, given
+from hypothesis.strategies import datetimes, just
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    event,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from scim_bridge.storage.database import Database, is_out_of_reach
@@ -155,3 +173,14 @@ def test_a_connection_that_is_lost_is_not_used_again(postgresql_url: str):
     finally:
         database.close()
         other.close()
+
+
+@given(datetimes(timezones=just(UTC) | just(ZoneInfo("Europe/Oslo"))))
+def test_an_instant_is_stored_as_the_library_stores_it(moment: datetime):
+    """A database has rows of both: they are compared and sorted as texts."""
+    dialect = sqlite.dialect()
+    ours, theirs = (each.dialect_impl(dialect).bind_processor(dialect) for each in (UtcDateTime(), DateTime()))
+
+    assume(moment.year > 1 and moment.year < 9999)
+    assert ours(moment) == theirs(moment.astimezone(UTC))
+    assert ours(None) is None

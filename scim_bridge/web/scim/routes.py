@@ -12,6 +12,7 @@ import flask
 from scim2_models import InvalidSyntaxException, ScimProvider
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
+from werkzeug.datastructures import Headers
 from werkzeug.routing import PathConverter
 
 from scim_bridge.delivery.inline import Inline
@@ -261,12 +262,22 @@ def _body(request: flask.Request, limit: int) -> bytes:
     return body
 
 
+class _Response(flask.Response):
+    """An answer with its headers as `_response` sets them: an address in them is a URI already."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        """Return them. The library would look through them, and take each address apart and put it together again."""
+        return self.headers
+
+
 def _response(answer: ScimResponse) -> flask.Response:
     if answer.body is None:
-        response = flask.Response(status=answer.status)
+        response = _Response(status=answer.status)
         del response.headers["Content-Type"]
+        if answer.status not in (204, 304):
+            response.headers["Content-Length"] = "0"
     else:
-        response = flask.Response(json.dumps(answer.body, ensure_ascii=False), status=answer.status)
+        response = _Response(json.dumps(answer.body, ensure_ascii=False), status=answer.status)
     for name, value in answer.headers.items():
         if answer.body is not None or name != "Content-Type":
             response.headers[name] = value
