@@ -280,6 +280,7 @@ def adopt(
         wrong("--excel is about the file of --output, which is missing")
     if output is not None and output.exists():
         raise BridgeError(f"{output} exists already, and may hold decisions: name another file, or remove it")
+    log_as(options.settings.log, background=asked)
     with options.database() as database:
         if accept is not None:
             # Standard output is only for the pairs.
@@ -287,7 +288,6 @@ def adopt(
             click.echo(accept_employee(options, database, tenant, rules, *accept), err=True)
             if not apply and decisions is None and output is None:
                 return
-        log_as(options.settings.log, background=asked)
         adoption = build(options.of(tenant), database=database).adoption(tenant)
         author, lines = asked_for(database, tenant) if asked and apply else (operator(), _lines(decisions))
         with ExitStack() as shown:

@@ -89,11 +89,11 @@ class Commands(click.Group):
             formatter.write_dl([(name, lazy.short_help) for name, lazy in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command. An expected error prints its message: see `output.tell`. The exit code is 1."""
+        """Run a command. An expected error prints its message: see `output.tell_failure`. The exit code is 1."""
         try:
             return super().invoke(ctx)
         except BridgeError as error:
-            _load("output", "tell")(str(error))
+            _load("output", "tell_failure")(error)
             ctx.exit(1)
 
 

@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scim_bridge import logs
-from scim_bridge.errors import BridgeError
+from scim_bridge.errors import BridgeError, WrongDecisions
 from scim_bridge.reconcile.report import Progress as Told
 from scim_bridge.settings import DEFAULT_TENANT, Settings
 from scim_bridge.settings.model import Log
@@ -324,18 +324,32 @@ def log_as(settings: Log, *, background: bool) -> None:
     click.get_current_context().meta[_BACKGROUND] = background
 
 
-def tell(sentence: str, event: str = "command.failed", **about: object) -> None:
+def tell(sentence: str, event: str, *, is_error: bool = True, **about: object) -> None:
     """Tell a sentence to the operator, on standard error.
 
     What a worker started writes into the worker's log: there it is an event, in the format of all others.
 
     :param about: What an event has beside it.
     """
-    context = click.get_current_context(silent=True)
-    if context is not None and context.meta.get(_BACKGROUND):
-        logs.get_logger(__name__).error(event, why=sentence, **about)
+    if _is_in_background():
+        log = logs.get_logger(__name__)
+        (log.error if is_error else log.info)(event, why=sentence, **about)
     else:
         click.echo(sentence, err=True)
+
+
+def tell_failure(error: BridgeError) -> None:
+    """Tell why a command failed. A log has no names of users, as those of wrong decisions are."""
+    is_private = isinstance(error, WrongDecisions) and _is_in_background()
+    tell(UNFIT if is_private else str(error), "command.failed")
+
+
+UNFIT = "what was decided in the console does not fit any more: look at its pairs again"
+
+
+def _is_in_background() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_BACKGROUND))
 
 
 @contextmanager

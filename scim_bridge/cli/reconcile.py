@@ -169,13 +169,13 @@ def reconcile(
     only_with_csv(excel, is_csv=format == "csv")
     author = BY_SCHEDULE if scheduled else operator()
     options: Options = ctx.obj
+    log_as(options.settings.log, background=scheduled or approved)
     request = Request(apply, plan_id, force, approved, Kind(only) if only else None, person, author, with_entra)
     if plan_id is None and person is None and tenant in options.settings.tenants:
         by_setting = only is None and options.of(tenant).reconcile.with_entra
         request = replace(request, with_entra=with_entra or by_setting)
     request.check()
     known_tenant(options.settings, tenant)
-    log_as(options.settings.log, background=scheduled or approved)
     traces.configure()
     # Nearly all that a batch of people makes is in use until its end: looking for garbage in it would take a sixth of
     # the time.
@@ -189,7 +189,7 @@ def reconcile(
         coloured = is_coloured(output)
         _write(printed.pieces(format, coloured=coloured, excel=excel), output)
     for note in report.notes:
-        tell(f"Entra: {note}", "reconcile.entra_noted", tenant=tenant)
+        tell(f"Entra: {note}", "reconcile.entra_noted", is_error=False, tenant=tenant)
     if report.exit == STOPPED:
         _tell_stopped(report, tenant)
     ctx.exit(report.exit)

@@ -32,17 +32,17 @@ from scim_bridge.ditio.roster import (
     Roster,
     Shown,
     Source,
-    Unsaid,
     employees_source,
     following,
     page_number_of,
     reporting_source,
+    says_more,
 )
 from scim_bridge.ditio.token import tokens_of
 from scim_bridge.domain.employee import ActualEmployee, EmployeeNumber
 from scim_bridge.domain.operations import Answer, Call, Operation, OperationName, call_for
 from scim_bridge.domain.values import JsonObject
-from scim_bridge.errors import CredentialsRefused, OperationMissing
+from scim_bridge.errors import BudgetSpent, CredentialsRefused, OperationMissing, TransientError
 from scim_bridge.http.exchange import PerThread, Received, pooled_sessions
 from scim_bridge.http.limiter import Limiter
 from scim_bridge.http.session import ApiSession
@@ -299,24 +299,34 @@ class DitioClient:
     def _search(self, text: str, *, within: float | None, renews: bool) -> list[JsonObject]:
         """Return the rows of all pages. Whether there are any is unknown ([U]); a missed row doubles a person."""
         until = None if within is None else self._monotonic() + within
-        first = query = {"query": text}
+        base = query = {"query": text}
+        asked: list[Query] = []
         rows: list[JsonObject] = []
         first_page: int | None = None
-        for _ in range(MOST_SEARCH_PAGES):
+        while len(asked) < MOST_SEARCH_PAGES:
             left = None if until is None else until - self._monotonic()
-            received, document, page = self._found(query, within=left, renews=renews)
-            if rows and page and page[0] in rows:
-                raise unreadable(received, SEARCHING, "gives the same page again")
-            rows += page
+            try:
+                received, document, page = self._found(query, within=left, renews=renews)
+            except BudgetSpent as spent:
+                if not asked:
+                    raise
+                # A spent budget is tried again at once, which is right where nothing was sent.
+                raise TransientError("Searching employees: there was no time for all pages") from spent
+            asked.append(query)
+            is_new = bool(page) and page[0] not in rows
+            rows += page if is_new else []
             notes = notes_of(document)
             first_page = page_number_of(notes) if first_page is None else first_page
-            then = following(Shown(notes, received.headers, len(page), len(rows), first_page), first)
-            if isinstance(then, Unsaid) and then.is_more:
-                why = f"shows {len(rows)} employees, says that there are more, and not how to read them"
-                raise unreadable(received, SEARCHING, why)
-            if then is None or isinstance(then, Unsaid):
+            shown = Shown(notes, received.headers, len(page), len(rows), first_page)
+            then = following(shown, base)
+            # A link may spell the text in its own way.
+            query = {**then, **base} if is_new and isinstance(then, Mapping) else query
+            if query in asked:
+                if says_more(shown):
+                    raise unreadable(
+                        received, SEARCHING, "says that there are more employees, but not how to read them"
+                    )
                 return [row for row in rows if is_of_company(row, self._config.company_id)]
-            query = dict(then)
         raise unreadable(received, SEARCHING, f"has more than {MOST_SEARCH_PAGES} pages")
 
     def _found(self, query: Query, *, within: float | None, renews: bool) -> tuple[Received, object, list[JsonObject]]:

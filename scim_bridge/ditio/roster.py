@@ -310,17 +310,38 @@ def following(shown: Shown, base: Query) -> Query | Unsaid | None:
         return {**base, **link}
     if (token := _token(shown)) is not None:
         return {**base, **token}
+    if (number := _number(shown.notes, _LINKS)) is not None and number[1] > 0:
+        return {**base, _page_name(shown): str(number[1])}
     total, more = total_of(shown), _one(shown.notes, _MORE)
     if more is not None and more[1] is False:
         return None
-    is_more = (more is not None and more[1] is True) or (total is not None and shown.rows_so_far < total)
+    is_more = says_more(shown)
     if shown.rows == 0 or (total is not None and not is_more):
         return None
     if (offset := _number(shown.notes, _OFFSETS)) is not None:
         return _by_offset(shown, base, offset, is_more)
     if (page := _number(shown.notes, _PAGES)) is not None:
         return _by_number(shown, base, page, is_more)
-    return Unsaid(is_more) if not _says_token(shown) else None
+    return Unsaid(is_more) if is_more or not _says_token(shown) else None
+
+
+def says_more(shown: Shown) -> bool:
+    """Return whether the page says that there are more rows, whether or not it says how to read them."""
+    total, more = total_of(shown), _one(shown.notes, _MORE)
+    if more is not None and more[1] is True:
+        return True
+    if total is not None or more is not None:
+        return total is not None and shown.rows_so_far < total
+    return shown.rows > 0 and (_link(shown) is not None or _points_on(shown))
+
+
+def _points_on(shown: Shown) -> bool:
+    """Return whether there is something in the place for a link, a number or a token of the next page."""
+    return any(value not in (None, "", 0) for path, value in shown.notes.items() if _is_link(path) or _is_token(path))
+
+
+def _is_token(path: tuple[str, ...]) -> bool:
+    return path[-1].lower() in _TOKENS
 
 
 def page_number_of(shown_notes: Mapping[tuple[str, ...], Scalar]) -> int | None:
@@ -364,7 +385,7 @@ def _token(shown: Shown) -> Query | None:
 
 def _says_token(shown: Shown) -> bool:
     """Return whether it has a place for a link or a token, which is empty on the last page."""
-    return any(_is_link(path) or path[-1].lower() in _TOKENS for path in shown.notes)
+    return any(_is_link(path) or _is_token(path) for path in shown.notes)
 
 
 def _by_offset(shown: Shown, base: Query, offset: tuple[str, int], is_more: bool) -> Query | None:
@@ -386,8 +407,13 @@ def _by_number(shown: Shown, base: Query, page: tuple[str, int], is_more: bool) 
         is_more = True  # Nothing says where the list ends: an empty page will.
     if not is_more:
         return None
-    name = "page" if page[0].lower() == "currentpage" else page[0]
-    return {**base, **({size[0]: str(size[1])} if size is not None else {}), name: str(page[1] + 1)}
+    return {**base, **({size[0]: str(size[1])} if size is not None else {}), _page_name(shown): str(page[1] + 1)}
+
+
+def _page_name(shown: Shown) -> str:
+    """Return the parameter that asks for a page: what the page calls its own number."""
+    page = _number(shown.notes, _PAGES)
+    return "page" if page is None or page[0].lower() == "currentpage" else page[0]
 
 
 def _one(notes: Mapping[tuple[str, ...], Scalar], names: Sequence[str]) -> tuple[str, Scalar] | None:

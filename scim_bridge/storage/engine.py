@@ -312,6 +312,8 @@ class Transaction:
 
     def commit(self, transaction: RootTransaction) -> None:
         """Execute what waits, and commit."""
+        if self._work is not None and self._work.unsent == [(BEGIN, None)]:
+            self._work.unsent.clear()  # There is nothing to commit.
         # Not both at once: SQLAlchemy rolls nothing back whose commit has failed, and the driver waits twice anyway.
         self.send()
         transaction.commit()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, jsonify
 from scim2_models import ScimProvider
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.urls import iri_to_uri
 
 from scim_bridge import traces
 from scim_bridge.bootstrap import Parts
@@ -117,7 +118,8 @@ def _world(parts: Parts, entrance: Entrance) -> ScimParts:
         database=parts.database,
         provider=next(iter(offers.values())).provider,
         offer=offers.__getitem__,
-        server_base_url=parts.base_url,
+        # It begins addresses in headers, which are ASCII.
+        server_base_url=iri_to_uri(parts.base_url),
         authenticate=entrance.bearer.authenticate,
         tenants=parts.tenants,
         inline=parts.inline,

@@ -126,10 +126,13 @@ def opens(chromium: Browser, host: str) -> Iterator[Any]:
 NARROW = ("operator", "nb-NO", PHONE, "dark")
 """Longer words, and the fewest pixels for the most buttons."""
 
-LOOKS = pytest.mark.parametrize(
-    ("role", "locale", "viewport", "scheme"),
-    either([NARROW, ("operator", "en-GB", DESKTOP, "light"), ("viewer", "nb-NO", PHONE, "light")], [NARROW]),
-)
+OTHERS = [
+    ("operator", "en-GB", DESKTOP, "light"),
+    ("viewer", "nb-NO", PHONE, "light"),
+    ("viewer", "en-GB", DESKTOP, "dark"),
+]
+
+LOOKS = pytest.mark.parametrize(("role", "locale", "viewport", "scheme"), [NARROW, *either(OTHERS, [])])
 
 
 def is_whole(sight: Sight, path: str, locale: str) -> None:

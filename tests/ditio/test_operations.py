@@ -9,7 +9,7 @@ import pytest
 from scim_bridge.ditio.config import OperationCall
 from scim_bridge.domain.employee import Field
 from scim_bridge.domain.operations import Answer, OperationName
-from scim_bridge.errors import CredentialsRefused, OperationMissing, PermanentError, TransientError
+from scim_bridge.errors import BudgetSpent, CredentialsRefused, OperationMissing, PermanentError, TransientError
 from scim_bridge.sandbox.gateway import Fault
 from scim_bridge.sandbox.style import Style
 
@@ -308,13 +308,54 @@ def test_a_search_is_read_to_its_last_page(world, envelope, paging, first_page):
     assert world.api_calls <= 4
 
 
-def test_a_search_whose_pages_repeat_themselves_is_no_answer(world, client):
-    world.ditio.plant("1042", phone="+4798765432")
-    for _ in range(2):
-        world.answers(200, '{"data": [{"employeeNumber": "1042"}], "nextLink": "/search?page=2"}')
+ONE, OTHER = '{"employeeNumber": "1042"}', '{"employeeNumber": "1043"}'
 
-    with pytest.raises(TransientError, match="again"):
-        client.search("+4798765432")
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        # It is whole, though it does not look so.
+        ([f'{{"data": [{ONE}], "page": 1}}'] * 2, ["1042"]),
+        ([f'{{"data": [{ONE}], "total": 1, "next": "/search?page=2"}}'] * 2, ["1042"]),
+        ([f'{{"data": [{ONE}], "next": "/search?page=2"}}', '{"data": [], "next": "/search?page=3"}'], ["1042"]),
+        (['{"data": [], "next": "/search?page=2"}'], []),
+        ([f'{{"data": [{ONE}], "nextPage": 0, "total": 1}}'], ["1042"]),
+        ([f'{{"data": [{ONE}], "nextPage": null, "hasMore": false}}'], ["1042"]),
+        # There is a next page, however it is said.
+        ([f'{{"data": [{ONE}], "nextPage": 2}}', f'{{"data": [{OTHER}], "nextPage": null}}'], ["1042", "1043"]),
+        ([f'{{"data": [{ONE}], "nextPage": 2, "total": 2}}', f'{{"data": [{OTHER}], "total": 2}}'], ["1042", "1043"]),
+        ([f'{{"data": [{ONE}], "next": "?query=+47&page=2"}}', f"[{OTHER}]"], ["1042", "1043"]),
+        # It says that it is not whole.
+        ([f'{{"data": [{ONE}], "next": "/search?page=2"}}'] * 2, None),
+        ([f'{{"data": [{ONE}], "nextPageUrl": "/search/2"}}'], None),
+        ([f'{{"data": [{ONE}], "nextPageUrl": "/search/2", "total": 2}}'], None),
+        ([f'{{"data": [{ONE}], "total": 2}}'], None),
+        (['{"data": [], "total": 1}'], None),
+        (['{"data": [], "hasMore": true}'], None),
+        ([f'{{"data": [{ONE}], "page": 1, "pageSize": 1, "total": 3}}', '{"data": [], "page": 2, "total": 3}'], None),
+    ],
+)
+def test_half_of_what_a_search_finds_is_no_answer(world, client, answers, found):
+    """P4: an employee who is not seen would be made a second time. The text that is searched for stays ours."""
+    for answer in answers:
+        world.answers(200, answer)
+
+    if found is None:
+        with pytest.raises(TransientError, match="not how to read them"):
+            client.search("+4798765432")
+    else:
+        assert [each.employee_number for each in client.search("+4798765432")] == found
+
+
+def test_a_search_without_time_for_all_its_pages_is_tried_later(world):
+    """D1: where nothing was sent, it is tried again at once; after a page, that would go on for ever."""
+    many_are_found(world)
+    world.ditio.style = Style(paging="token", page_size=1)
+
+    with pytest.raises(TransientError) as told:
+        world.client(requests_per_second=0.5).search("+4790000", within=10.0)
+
+    assert not isinstance(told.value, BudgetSpent)
 
 
 def test_a_search_that_does_not_exist_is_a_wrong_address(world, client):

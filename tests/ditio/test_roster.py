@@ -211,3 +211,20 @@ def test_the_companys_own_rows_are_asked_for(world: World):
 
     client = DitioClient(config, session_factory=world.session, monotonic=world.clock.monotonic, now=world.clock.now)
     assert [each.employee_number for each in client.reporting_roster(TODAY)] == ["1"]
+
+
+@pytest.mark.parametrize("name", ["page", "pageNumber", "currentPage"])
+def test_the_number_of_the_next_page_is_as_good_as_a_link(world: World, name: str):
+    rows = [[{"employeeNumber": each}] for each in ("1", "2")]
+    for number, page in enumerate(rows, start=1):
+        body = {"items": page, name: number, "nextPage": number + 1 if number < len(rows) else None}
+        world.answers(200, json.dumps(body))
+
+    assert numbers(world.client()) == ["1", "2"]
+
+
+def test_a_link_that_cannot_be_followed_makes_half_a_roster(world: World):
+    world.answers(200, '{"items": [{"employeeNumber": "1"}], "nextPageUrl": "/employees/2"}')
+
+    with pytest.raises(DeliveryError):
+        numbers(world.client())

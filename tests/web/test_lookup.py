@@ -71,3 +71,17 @@ def test_a_database_out_of_reach_is_asked_once(world: World):
 
     assert (answer.status_code, len(asked)) == (503, 1)
     assert answer.headers["Retry-After"]
+
+
+def test_addresses_in_answers_are_uris(database: Database, clock: Clock):
+    """RFC 9110 §10.2.2: a host in other letters than a header has is written in those that it has."""
+    world = World(database, clock, settings={"server": {"base_url": "https://bjørn.example:8443/ø"}})
+
+    created = world.scim(
+        "POST", "/Users", {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "a@b"}
+    )
+    read = world.scim("GET", f"/Users/{created.json()['id']}")
+
+    uri = f"https://xn--bjrn-hra.example:8443/%C3%B8/scim/v2/Users/{created.json()['id']}"
+    assert (created.status_code, created.headers["Location"], created.headers["Content-Location"]) == (201, uri, uri)
+    assert (read.headers["Content-Location"], read.json()["meta"]["location"]) == (uri, uri)
