@@ -3,13 +3,16 @@
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from scim_bridge.cli.context import Options
 from scim_bridge.cli.worker import asked_command
+from scim_bridge.domain.drift import By, Proposal
 from scim_bridge.domain.employee import EmployeeNumber
 from scim_bridge.sandbox.server import running
 from scim_bridge.storage.asked import FIND, LINK, AskedRun
@@ -288,3 +291,31 @@ def test_what_was_asked_for_in_the_console_is_done_by_the_commands_of_a_worker(
         kept = kept_pairs(s)
         assert kept is not None
         assert s.pairs(kept.run_id).counts() == (0, 0)
+
+
+TO_LINK = Proposal(EmployeeNumber("007"), By.decision, contends=True)
+
+
+def test_decisions_of_the_console_that_do_not_fit_any_more_put_no_name_into_the_log(
+    run: Run, database: Database, ditio: dict[str, str]
+):
+    """Design, section 10: the command names them to an operator; the log of a worker has no personal data."""
+
+    def does(name: str) -> Result:
+        command = asked_command(Options(), "default", AskedRun(name, "Kari", None, is_running=True))
+        return run(*command[3:], **ditio, SCIM_BRIDGE_LOG__FORMAT="json")
+
+    does(FIND)
+    with database.write("default") as s:
+        kept = kept_pairs(s)
+        assert kept is not None
+        (disputed,) = s.pairs(kept.run_id).disputed()
+        s.pairs(kept.run_id).decide(replace(disputed, proposal=TO_LINK), why_not_others="taken")
+        assert s.asked.ask(LINK, "Kari")
+        s.link(disputed.person_id, EmployeeNumber("2042"))
+
+    result = does(LINK)
+
+    (told,) = [line for line in map(json.loads, result.stderr.splitlines()) if line["level"] == "error"]
+    assert (result.exit_code, told["event"]) == (1, "command.failed")
+    assert OLA not in result.stderr
