@@ -22,6 +22,7 @@ from scim_bridge.errors import (
     TransientError,
 )
 from scim_bridge.http.exchange import Received, retry_after_seconds
+from scim_bridge.http.pages import Scalar
 
 _ONE = ("data", "item", "employee", "result")
 MANY = ("data", "items", "employees", "results")
@@ -74,9 +75,9 @@ def rows_of(body: Any, *, depth: int = DEPTH) -> list[JsonObject] | None:
             return None
 
 
-def notes_of(body: Any, *, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str | int | float | bool | None]:
+def notes_of(body: Any, *, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Scalar]:
     """Return what the envelope of a list says beside its rows, such as a link to the next page: path → value."""
-    notes: dict[tuple[str, ...], str | int | float | bool | None] = {}
+    notes: dict[tuple[str, ...], Scalar] = {}
     if not isinstance(body, dict) or _is_employee(body) or len(path) > DEPTH:
         return notes
     for key, value in body.items():

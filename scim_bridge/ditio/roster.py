@@ -332,7 +332,7 @@ def says_more(shown: Shown) -> bool:
         return True
     if total is not None or more is not None:
         return total is not None and shown.rows_so_far < total
-    return shown.rows > 0 and (_link(shown) is not None or _points_on(shown))
+    return shown.rows > 0 and (_link(shown) is not None or _token(shown) is not None or _points_on(shown))
 
 
 def _points_on(shown: Shown) -> bool:

@@ -267,6 +267,7 @@ class _InTime(smtplib.SMTP):
             # With a name of ours, the library asks no name server for one.
             super().__init__(host, port, name if "." in name else "[127.0.0.1]", timeout=seconds, **options)
         except BaseException:
+            # Whatever ended it, the end of the process too: the timer is not needed any more.
             self._over.cancel()
             raise
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from werkzeug.wrappers import Response
 
 from scim_bridge.ditio.config import OperationCall
 from scim_bridge.domain.employee import Field
@@ -345,6 +346,15 @@ def test_half_of_what_a_search_finds_is_no_answer(world, client, answers, found)
             client.search("+4798765432")
     else:
         assert [each.employee_number for each in client.search("+4798765432")] == found
+
+
+@pytest.mark.parametrize("header", [{"X-Continuation-Token": "2"}, {"Link": '</search?page=2>; rel="next"'}])
+def test_a_header_that_leads_back_to_the_same_page_makes_no_whole_answer(world, client, header):
+    for _ in range(2):
+        world.canned.append(Response(f"[{ONE}]", content_type="application/json", headers=header))
+
+    with pytest.raises(TransientError, match="not how to read them"):
+        client.search("+4798765432")
 
 
 def test_a_search_without_time_for_all_its_pages_is_tried_later(world):

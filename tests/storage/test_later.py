@@ -4,11 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 from threading import Barrier
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import delete, event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from scim_bridge.domain.employee import Days, Field
@@ -90,6 +92,28 @@ def test_whatever_comes_first_is_part_of_the_transaction(
     with database.write("default") as s:
         begins(s)
     assert held(database)
+
+
+def test_a_write_waits_for_the_server_twice(postgresql_url: str, tmp_path: Path):
+    """Issue 17: for its statements, BEGIN among them, and for the commit. Each wait is a way to the server and back."""
+    database = Database(postgresql_url, pool_size=1)
+    try:
+        with database.write("default") as s:
+            driver = s.connection.connection.driver_connection
+        assert driver is not None
+        with (tmp_path / "trace").open("w+") as file:
+            driver.pgconn.trace(file.fileno())
+            with database.write("default") as s:
+                for row in (ROW, OTHER):
+                    s.later(insert(claims), row)
+            driver.pgconn.untrace()
+            file.seek(0)
+            sides = [word for line in file for word in line.split("\t") if word in ("F", "B")]
+        assert len([now for before, now in pairwise(sides) if (before, now) == ("F", "B")]) == 2
+        with database.write("default") as s:
+            s.connection.execute(delete(claims))
+    finally:
+        database.close()
 
 
 @pytest.mark.parametrize("before", [0, 3])
